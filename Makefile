@@ -1,0 +1,15 @@
+.PHONY: check lint types test check-slow
+check: lint types test
+
+lint:
+	ruff check .
+	ruff format --check .
+
+types:
+	pyright
+
+test:
+	pytest -m "not slow and not gpu"
+
+check-slow:
+	pytest -m "slow"

@@ -1,0 +1,1 @@
+"""Analyses of what was transferred between models."""

@@ -1,0 +1,1 @@
+"""What a run is: dataclasses, loading a config file, typed overrides, the resolved dump."""

@@ -1,0 +1,1 @@
+"""How models teach each other: one method per file, all behind `base.Distiller`."""

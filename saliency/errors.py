@@ -1,0 +1,18 @@
+"""The one exception that means "what you gave me cannot be used"."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input from the user: the message is one line that names the thing and the remedy.
+
+    The command line tools print the message and exit with status 2; everything else is a bug and
+    shows its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name closest to `name`, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else ""

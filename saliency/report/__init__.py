@@ -1,0 +1,1 @@
+"""Leaderboard tables, overlays and plots."""

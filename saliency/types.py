@@ -1,0 +1,114 @@
+"""The nouns of the framework: the clip a model wants, a batch, a saliency target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """The clip a model wants around a target frame; it belongs to the model.
+
+    Attributes:
+        length: number of frames T of the clip.
+        stride: source frames between two clip frames.
+        target: where the target frame sits. ``"last"``: the clip ends at it (causal);
+            ``"middle"``: the clip starts ``length // 2 * stride`` frames before it.
+        shift: source frames by which the whole clip is moved (ViNet-A's published loader: +1).
+        size: (H, W) in pixels the frames are resized to.
+        mean: per-channel mean of RGB in [0, 1].
+        std: per-channel standard deviation of RGB in [0, 1].
+    """
+
+    length: int = 32
+    stride: int = 1
+    target: Literal["last", "middle"] = "last"
+    shift: int = 0
+    size: tuple[int, int] = (224, 384)
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.stride < 1 or min(self.size) < 1:
+            raise ValueError(f"length, stride and size must be at least 1, got {self}")
+        if self.target not in ("last", "middle"):
+            raise ValueError(f"target must be 'last' or 'middle', got {self.target!r}")
+
+    @property
+    def offsets(self) -> list[int]:
+        """The clip's frame positions relative to the target frame, before clamping."""
+        before = self.length - 1 if self.target == "last" else self.length // 2
+        return [(i - before) * self.stride + self.shift for i in range(self.length)]
+
+    def frames(self, target: int, num_frames: int) -> list[int]:
+        """Return the 0-based source frame of each clip position.
+
+        Positions outside the video repeat its first or last frame (edge padding).
+
+        Args:
+            target: 0-based target frame.
+            num_frames: number of frames of the video.
+
+        Raises:
+            IndexError: `target` is not a frame of the video.
+        """
+        if not 0 <= target < num_frames:
+            raise IndexError(f"target frame {target} is outside a video of {num_frames} frames")
+        last = num_frames - 1
+        return [min(max(target + offset, 0), last) for offset in self.offsets]
+
+
+@dataclass(frozen=True, slots=True)
+class SaliencyTarget:
+    """Ground truth of a batch of target frames.
+
+    Attributes:
+        density: (B, H, W) float32 >= 0, the blurred fixation map (not normalised).
+        fixations: (B, H, W) bool, True where somebody looked.
+    """
+
+    density: Tensor
+    fixations: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """A batch ready for the models, on the device.
+
+    Attributes:
+        inputs: learner name -> its own view of the samples, e.g. (B, 3, T, H, W) float32.
+        target: the task's ground truth, the same for all learners.
+        ids: a name for each of the B samples, for messages.
+    """
+
+    inputs: Mapping[str, Tensor]
+    target: T
+    ids: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+Init = str
+"""``"scratch"``, ``"kinetics"`` (published backbone weights) or a path to a checkpoint of this model."""
+
+
+@runtime_checkable
+class ModelConfig(Protocol):
+    """What every model config dataclass offers."""
+
+    @property
+    def input(self) -> InputSpec:
+        """The clip the model wants."""
+        ...
+
+    def build(self, init: Init = "scratch") -> nn.Module:
+        """Make the model, (B, 3, T, H, W) -> (B, H, W) in [0, 1] for saliency."""
+        ...
