@@ -1,0 +1,202 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from saliency.datasets.targets import Targets, epoch_keys
+from saliency.datasets.video import VideoSamples, collate
+from saliency.errors import InputError
+from saliency.types import InputSpec
+
+SMALL = InputSpec(length=4, stride=2, size=(24, 32))
+MIDDLE = InputSpec(length=4, target="middle", shift=1, size=(24, 32))
+LARGE = InputSpec(length=2, size=(32, 40), mean=(0.45,) * 3, std=(0.225,) * 3)
+VIEWS = {"a": SMALL, "b": MIDDLE, "c": LARGE}
+GRID = (24, 32)
+
+
+def test_every_view_gets_its_own_frames_from_one_union(dot_videos, level):
+    videos = dot_videos(12)
+    samples = VideoSamples(videos, VIEWS, GRID, targets=[(0, t) for t in range(12)])
+    for t in range(12):
+        sample = samples[t]
+        wanted = {name: spec.frames(t, 12) for name, spec in VIEWS.items()}
+        assert sample.frames.shape == (len({i for w in wanted.values() for i in w}), 48, 64, 3)
+        assert sample.frames.dtype == torch.uint8
+        for name, frames in wanted.items():
+            got = sample.frames[sample.views[name]].float().mean(dim=(1, 2, 3))
+            assert (got - torch.tensor([level(i) for i in frames])).abs().max() < 2
+        assert sample.fixations.tolist() == [[t, t // 2]]
+        assert sample.id == f"000:{t}"
+
+
+def test_training_samples_are_a_pure_function_of_their_key(dot_videos):
+    videos = dot_videos(9, 20)
+    one = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
+    other = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
+    assert len(one) == 6
+    keys = epoch_keys(1, 4, len(one))
+    assert [one[k].id for k in keys] == [other[k].id for k in reversed(keys)][::-1]
+    assert [one[(1, 4, i)].id[:3] for i in range(6)] == ["000"] * 3 + ["001"] * 3
+
+
+def test_the_target_is_uniform_over_the_rule(dot_videos):
+    samples = VideoSamples(dot_videos(10), VIEWS, GRID, rule=Targets(lead=2, tail=3))
+    drawn = [next(samples.candidates((0, epoch, 0)))[1] for epoch in range(2000)]
+    counts = np.bincount(drawn, minlength=10)
+    assert counts[2:7].min() > 340
+    assert counts.sum() == counts[2:7].sum()
+
+
+def test_a_flip_mirrors_all_views_and_the_target(dot_videos):
+    plain = VideoSamples(dot_videos(12), VIEWS, GRID)
+    mirrored = VideoSamples(dot_videos(12), VIEWS, GRID, flip=True)
+    flips = 0
+    for epoch in range(12):
+        a, b = plain[(0, epoch, 0)], mirrored[(0, epoch, 0)]
+        assert a.id == b.id
+        if next(mirrored.candidates((0, epoch, 0)))[2]:
+            flips += 1
+            assert torch.equal(b.frames, a.frames.flip(2))
+            assert torch.equal(b.density, a.density.flip(1))
+            assert b.fixations.tolist() == [[63 - x, y] for x, y in a.fixations.tolist()]
+        else:
+            assert torch.equal(b.frames, a.frames)
+            assert torch.equal(b.fixations, a.fixations)
+    assert 0 < flips < 12
+
+
+def test_the_memory_cache_changes_nothing(dot_videos):
+    videos = dot_videos(12, 7)
+    plain = VideoSamples(videos, VIEWS, GRID)
+    cached = VideoSamples(videos, VIEWS, GRID, cache="memory")
+    for epoch in range(4):
+        for index in range(2):
+            a, b = plain[(0, epoch, index)], cached[(0, epoch, index)]
+            assert torch.equal(a.frames, b.frames)
+            assert a.id == b.id
+    with pytest.raises(InputError, match="GiB per worker"):
+        VideoSamples(videos, VIEWS, GRID, cache="memory", cache_limit=1000)
+
+
+def test_prepare_makes_the_batch(dot_videos):
+    samples = VideoSamples(dot_videos(12, 12), VIEWS, GRID, targets=[(0, 11), (1, 5)])
+    batch = samples.prepare([samples[0], samples[1]], "cpu")
+    assert {name: tuple(x.shape) for name, x in batch.inputs.items()} == {
+        "a": (2, 3, 4, 24, 32),
+        "b": (2, 3, 4, 24, 32),
+        "c": (2, 3, 2, 32, 40),
+    }
+    assert batch.inputs["c"].dtype == torch.float32
+    assert batch.target.density.shape == (2, 24, 32)
+    assert batch.target.fixations.dtype == torch.bool
+    assert batch.target.fixations.nonzero().tolist() == [[0, 2, 5], [1, 1, 2]]
+    assert batch.ids == ["000:11", "001:5"]
+
+
+def test_fixations_land_in_the_cell_of_their_centre():
+    samples = VideoSamples.__new__(VideoSamples)
+    samples.grid = (3, 5)
+    from saliency.datasets.video import ClipSample
+
+    height, width = 48, 64
+    ys, xs = np.mgrid[:height, :width]
+    sample = ClipSample(
+        frames=torch.zeros(0, height, width, 3, dtype=torch.uint8),
+        views={},
+        density=torch.zeros(height, width),
+        fixations=torch.from_numpy(np.stack([xs.ravel(), ys.ravel()], 1)),
+        id="x",
+    )
+    assert samples._on_grid(sample, "cpu").all()
+    for x, y in [(0, 0), (63, 47), (12, 16), (13, 15)]:
+        one = samples._on_grid(
+            ClipSample(
+                frames=sample.frames,
+                views={},
+                density=sample.density,
+                fixations=torch.tensor([[x, y]]),
+                id="x",
+            ),
+            "cpu",
+        )
+        assert one.nonzero().tolist() == [[int((y + 0.5) * 3 / height), int((x + 0.5) * 5 / width)]]
+
+
+def test_workers_return_the_same_samples(dot_videos):
+    samples = VideoSamples(dot_videos(12, 9, 15), VIEWS, GRID, cache="memory")
+    keys = epoch_keys(0, 0, len(samples))
+    loader = DataLoader(samples, batch_size=2, sampler=keys, num_workers=2, collate_fn=collate)
+    loaded = [sample for batch in loader for sample in batch]
+    assert [s.id for s in loaded] == [samples[k].id for k in keys]
+    assert all(torch.equal(a.frames, samples[k].frames) for a, k in zip(loaded, keys, strict=True))
+
+
+def test_samples_survive_pickling_without_their_frames(dot_videos):
+    samples = VideoSamples(dot_videos(12), VIEWS, GRID, cache="memory")
+    size = len(pickle.dumps(samples))
+    samples[(0, 0, 0)]
+    assert len(pickle.dumps(samples)) == size
+    assert pickle.loads(pickle.dumps(samples))[(0, 0, 0)].id == samples[(0, 0, 0)].id
+
+
+def test_a_broken_frame_is_replaced_in_training_and_fatal_in_evaluation(dot_videos):
+    videos = dot_videos(8, 8, broken=frozenset({3}))
+    with pytest.raises(InputError, match="map 3 of 000"):
+        VideoSamples(videos, VIEWS, GRID, targets=[(0, 3)])[0]
+    samples = VideoSamples(videos, VIEWS, GRID)
+    made = [samples[(0, epoch, 0)] for epoch in range(40)]
+    replaced = [s for s in made if s.problems]
+    assert replaced
+    assert all(not s.id.endswith(":3") for s in made)
+    assert replaced[0].problems[0] == ("000", "map 3 of 000 cannot be read; replace it")
+    samples.prepare(replaced, "cpu")
+    assert list(samples.bad) == ["000"]
+
+
+def test_too_many_unusable_videos_stop_the_training(dot_videos):
+    videos = dot_videos(4, 4, 30, broken=frozenset(range(4)))
+    samples = VideoSamples(videos, VIEWS, GRID, bad_limit=1)
+    with pytest.raises(InputError, match="2 videos cannot be used, more than the limit of 1"):
+        samples.prepare([samples[(0, 0, 0)], samples[(0, 0, 1)]], "cpu")
+    hopeless = VideoSamples(videos[:2], VIEWS, GRID)
+    with pytest.raises(InputError, match="in a row"):
+        hopeless[(0, 0, 0)]
+
+
+def test_frames_nobody_looked_at(dot_videos):
+    strict = dot_videos(4, blank=frozenset({1}))
+    with pytest.raises(InputError, match="frame 1: the density map is all zero"):
+        VideoSamples(strict, VIEWS, GRID, targets=[(0, 1)])[0]
+    videos = dot_videos(4, blank=frozenset({1}), may_be_empty=True)
+    assert len(VideoSamples(videos, VIEWS, GRID, targets=[(0, 1)])[0].fixations) == 0
+    samples = VideoSamples(videos, VIEWS, GRID)
+    made = [samples[(0, epoch, 0)] for epoch in range(20)]
+    samples.prepare(made, "cpu")
+    assert samples.empty > 0
+    assert not samples.bad
+    assert all(not s.id.endswith(":1") for s in made)
+
+
+def test_a_file_that_vanishes_or_lost_frames_is_named(dot_videos, make_video):
+    videos = dot_videos(8, 8)
+    make_video(videos[0].path, 7)
+    with pytest.raises(InputError, match="7 frames can be decoded but video 000 has 8"):
+        VideoSamples(videos, VIEWS, GRID, targets=[(0, 3)])[0]
+    samples = VideoSamples(videos, VIEWS, GRID)
+    videos[0].path.unlink()
+    assert samples[(0, 0, 0)].problems[0][0] == "000"
+
+
+def test_wrong_use_is_refused(dot_videos):
+    videos = dot_videos(8)
+    with pytest.raises(InputError, match="none of 1 videos"):
+        VideoSamples(videos, VIEWS, GRID, rule=Targets(lead=31))
+    with pytest.raises(TypeError, match="seed, epoch, index"):
+        VideoSamples(videos, VIEWS, GRID)[0]
+    with pytest.raises(TypeError, match="an int"):
+        VideoSamples(videos, VIEWS, GRID, targets=[(0, 0)])[(0, 0, 0)]
+    with pytest.raises(InputError, match="no ground truth"):
+        VideoSamples(dot_videos(8, annotated=False), VIEWS, GRID)
