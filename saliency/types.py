@@ -1,4 +1,4 @@
-"""The nouns of the framework: the clip a model wants, a batch, a saliency target."""
+"""The nouns of the framework: the clip a model wants, a batch, the targets of the tasks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +76,55 @@ class SaliencyTarget:
 
     density: Tensor
     fixations: Tensor
+
+
+IGNORED = 255
+"""The label of pixels that belong to no class and are left out of every score."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentationTarget:
+    """Ground truth of a batch of images.
+
+    Attributes:
+        labels: (B, H, W) int64, a class in [0, C) or `IGNORED`.
+        classes: (B, N) int64, the classes that occur in each image in increasing order, -1 fills the row.
+            Found on the CPU when the batch is made, so that no later step waits for the device.
+        content: fractions (rows, columns) in (0, 1] of the models' input that show the image; padding below
+            and to the right of it has no label.
+    """
+
+    labels: Tensor
+    classes: Tensor
+    content: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPrediction:
+    """What a mask classification model says: Q masks, each with a class, from every decoder layer.
+
+    Attributes:
+        class_logits: per layer (B, Q, C + 1); the last entry is "no object". The last layer is the prediction,
+            those before it are auxiliary.
+        mask_logits: per layer (B, Q, h, w).
+        labelled: (B, H', W') in [0, 1], how far each cell of the common grid has a label; set by
+            `SegmentationTask.align`.
+        content: see `SegmentationTarget`.
+    """
+
+    class_logits: tuple[Tensor, ...]
+    mask_logits: tuple[Tensor, ...]
+    labelled: Tensor | None = None
+    content: tuple[float, float] = (1.0, 1.0)
+
+    def detach(self) -> "MaskPrediction":
+        """The same prediction without gradient."""
+        return MaskPrediction(
+            tuple(logits.detach() for logits in self.class_logits),
+            tuple(logits.detach() for logits in self.mask_logits),
+            self.labelled,
+            self.content,
+        )
 
 
 @dataclass(frozen=True, slots=True)
