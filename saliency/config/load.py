@@ -1,0 +1,53 @@
+"""Reading a run from a config file: a Python file with a function `config()`, or a resolved JSON dump."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+from saliency.config.run import Run
+from saliency.config.serial import decode
+from saliency.errors import InputError, nearest
+
+FUNCTION = "config"
+
+
+def load_run(path: str | Path) -> Run:
+    """Return the run that a config file describes.
+
+    Args:
+        path: a ``.py`` file whose function ``config()`` returns a `Run`, or the ``config.json`` of a run folder.
+
+    Raises:
+        InputError: there is no such file, or it does not hold a run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        raise InputError(f"there is no config file {path}{nearest(str(path), known)}")
+    if path.suffix == ".json":
+        try:
+            run = decode(json.loads(path.read_text()))
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} is not a config dump: {error}") from error
+    elif path.suffix == ".py":
+        run = _call(path)
+    else:
+        raise InputError(f"{path} is neither a .py config nor a .json dump of one")
+    if not isinstance(run, Run):
+        raise InputError(f"{path} holds a {type(run).__name__}, not a Run")
+    return run
+
+
+def _call(path: Path) -> object:
+    name = f"saliency_config_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses defined in a config file look their module up
+    spec.loader.exec_module(module)
+    function = getattr(module, FUNCTION, None)
+    if not callable(function):
+        raise InputError(f"{path} has no function {FUNCTION}() that returns a Run")
+    return function()

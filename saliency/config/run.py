@@ -1,0 +1,188 @@
+"""What a run is: a task, data, learners that learn in stages, and how the result is scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from saliency.distillation.base import Distiller
+from saliency.distillation.control import TaskOnly
+from saliency.tasks.base import Task
+from saliency.types import Batch, Init, InputSpec, ModelConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer:
+    """How one learner's weights move.
+
+    Attributes:
+        name: ``adam`` couples weight decay with the gradient (the papers' choice), ``adamw`` does not.
+        lr: learning rate.
+        weight_decay: weight decay of all parameters.
+        schedule: ``constant``, or ``cosine`` from `lr` to 0 over the stage.
+        warmup_steps: steps over which the rate rises linearly from 0.
+        clip_norm: largest norm of the learner's whole gradient; None leaves it alone.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """A model in a run.
+
+    Attributes:
+        model: the model's config.
+        optimizer: None makes it a frozen teacher, held in eval mode.
+        init: ``"scratch"``, ``"kinetics"`` or the path of a checkpoint of this model.
+    """
+
+    model: ModelConfig
+    optimizer: Optimizer | None = field(default_factory=Optimizer)
+    init: Init = "scratch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One phase of training.
+
+    Attributes:
+        name: used in folders and tables, e.g. ``scratch``, ``control``, ``bi_kd``.
+        epochs: passes over the training samples.
+        distiller: how the learners teach each other; `TaskOnly` trains each for itself.
+        start: name of an earlier stage whose best checkpoints are the starting point.
+        lr: replaces every learner's learning rate in this stage.
+    """
+
+    name: str
+    epochs: int
+    distiller: Distiller = field(default_factory=TaskOnly)
+    start: str | None = None
+    lr: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How the loop runs.
+
+    Attributes:
+        batch_size: samples of one step, over all processes.
+        seed: everything random follows from it.
+        workers: loader processes; 0 reads in the main process.
+        device: ``auto`` takes a GPU when there is one.
+        precision: arithmetic of the forward pass; losses are always in float32.
+        accumulate: steps of gradient accumulation; the batch is split into that many parts.
+        channels_last: memory format `channels_last_3d` for video models.
+        compile: `torch.compile` every model.
+        validate_every: epochs between validations (the last epoch is always validated).
+        checkpoint_every: steps between checkpoints to resume from.
+        keep: how many of those are kept.
+        log_every: steps between log lines; the loop waits for the device only there.
+        max_bad_steps: a learner is stopped after this many non-finite steps in a row.
+        threads: CPU threads of the main process; None leaves torch's choice.
+    """
+
+    batch_size: int = 4
+    seed: int = 0
+    workers: int = 0
+    device: str = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    accumulate: int = 1
+    channels_last: bool = False
+    compile: bool = False
+    validate_every: int = 1
+    checkpoint_every: int = 200
+    keep: int = 2
+    log_every: int = 20
+    max_bad_steps: int = 10
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulate", "validate_every", "checkpoint_every", "keep", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} equal parts"
+            )
+
+
+class Samples(Protocol):
+    """A set of training or validation samples, made for the views of the run's learners.
+
+    A training set is read by the key ``(seed, epoch, index)``, of which a sample is a pure function;
+    a validation set by its index.
+    """
+
+    def __len__(self) -> int:
+        """Samples in one epoch."""
+        ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """One raw sample, read on the CPU inside a loader process."""
+        ...
+
+    def prepare(self, samples: list[Any], device: torch.device) -> Batch[Any]:
+        """Move the samples of a batch to the device and turn them into the learners' inputs."""
+        ...
+
+
+class Data(Protocol):
+    """What a run needs of its data."""
+
+    def training(self, views: Mapping[str, InputSpec]) -> Samples:
+        """Training samples for these learners."""
+        ...
+
+    def validation(self, views: Mapping[str, InputSpec]) -> Samples:
+        """Validation samples for these learners."""
+        ...
+
+
+class Report(Protocol):
+    """What is made of a finished run, e.g. a leaderboard."""
+
+    def __call__(self, run: "Run", folder: Path) -> None:
+        """Score the best checkpoints below `folder` and write the tables there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole experiment.
+
+    Attributes:
+        name: the run's folder below the output folder.
+        task: what is learnt.
+        data: where samples come from.
+        learners: name -> learner, in a fixed order.
+        stages: run one after the other.
+        train: how the loop runs.
+        report: what is made of the result; None makes nothing.
+    """
+
+    name: str
+    task: Task[Any]
+    data: Data
+    learners: dict[str, Learner]
+    stages: tuple[Stage, ...]
+    train: Training = field(default_factory=Training)
+    report: Report | None = None
+
+    def __post_init__(self) -> None:
+        if not self.learners:
+            raise ValueError("a run needs at least one learner")
+        seen: set[str] = set()
+        for stage in self.stages:
+            if stage.name in seen:
+                raise ValueError(f"two stages are called '{stage.name}'")
+            if stage.start is not None and stage.start not in seen:
+                raise ValueError(f"stage '{stage.name}' starts from '{stage.start}', which does not come before it")
+            seen.add(stage.name)

@@ -1,0 +1,78 @@
+"""The folder of a run: who may write there, and what happens when a run meets an older one."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from saliency.config.run import Run
+from saliency.config.serial import dumps, encode
+from saliency.engine.checkpoint import write_text
+from saliency.errors import InputError
+
+CONFIG = "config.json"
+LOCK = ".lock"
+_MISSING = object()
+
+MAY_CHANGE = ("train.workers", "train.log_every", "train.checkpoint_every", "train.keep", "train.threads")
+"""Settings that do not touch the result, so a resumed run may have others."""
+
+
+@contextmanager
+def claim(folder: Path, run: Run, *, resume: bool, force: bool = False) -> Iterator[None]:
+    """Hold `folder` for this process while the run goes on.
+
+    Args:
+        folder: made when it does not exist.
+        run: its resolved config is written to ``config.json``.
+        resume: go on with what is there.
+        force: resume although the config differs.
+
+    Raises:
+        InputError: another process holds the folder, it holds another run already, or the config differs.
+    """
+    if (folder / CONFIG).exists() and not resume:
+        raise InputError(f"{folder} already holds a run; go on with --resume, or choose another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process is writing to {folder}; wait for it or choose --out") from error
+        lock.write(str(os.getpid()))
+        if (folder / CONFIG).exists():
+            changes = differences(json.loads((folder / CONFIG).read_text()), encode(run))
+            changes = [change for change in changes if not change.startswith(MAY_CHANGE)]
+            if changes and not force:
+                raise InputError(
+                    f"{folder} was begun with another config ({'; '.join(changes)}); "
+                    "resume with the old one, or add --force to go on with the new one"
+                )
+        write_text(folder / CONFIG, dumps(run))
+        yield
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Return ``path: old -> new`` for each leaf in which two JSON trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in {**old, **new}:
+            below = f"{path}.{key}" if path else key
+            found += differences(old.get(key, _MISSING), new.get(key, _MISSING), below)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        found = []
+        for position, (a, b) in enumerate(zip(old, new, strict=True)):
+            found += differences(a, b, f"{path}.{position}")
+        return found
+    if old == new:
+        return []
+    return [f"{path}: {_show(old)} -> {_show(new)}"]
+
+
+def _show(value: Any) -> str:
+    text = "nothing" if value is _MISSING else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,519 @@
+"""The training loop: stages of a run, one after the other, any number of learners at once.
+
+Everything random follows from (seed, stage, step, learner), and every sample from (seed, epoch, index): a run
+that was stopped anywhere goes on from its last checkpoint with the same numbers as one that never stopped.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from saliency.config.run import Learner, Optimizer, Run, Samples, Stage
+from saliency.distillation.base import combine
+from saliency.engine import checkpoint, interrupt, run_folder
+from saliency.engine.checkpoint import Checkpoint
+from saliency.engine.distributed import World, join
+from saliency.engine.logbook import Logbook
+from saliency.engine.sampler import Steps, seed_of
+from saliency.errors import InputError
+from saliency.io.checkpoint import load_weights, save_model
+from saliency.tasks.base import Task
+
+log = logging.getLogger(__name__)
+
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) -> None:
+    """Train all stages of `run`, writing everything below `folder`.
+
+    Args:
+        run: what to train.
+        folder: config, checkpoints, best weights, logs and curves go here.
+        resume: go on with what `folder` holds.
+        force: resume although the config has changed.
+
+    Raises:
+        InputError: the folder, the data or a checkpoint cannot be used.
+        Interrupted: Ctrl-C or SIGTERM arrived; the run is saved and can be resumed.
+    """
+    with join(run.train.device) as world, contextlib.ExitStack() as stack:
+        if world.main:
+            stack.enter_context(run_folder.claim(folder, run, resume=resume, force=force))
+        world.barrier()
+        if run.train.threads is not None:
+            torch.set_num_threads(run.train.threads)
+        request = stack.enter_context(interrupt.listen())
+        logbook = stack.enter_context(Logbook(folder, main=world.main))
+        trainer = Trainer(run, folder, world, request, logbook)
+        for stage in run.stages:
+            trainer.run_stage(stage, resume=resume)
+
+
+def best_file(folder: Path, stage: str, learner: str) -> Path:
+    """Return where the best weights of a learner in a stage are written."""
+    return folder / stage / f"{learner}.safetensors"
+
+
+@dataclass(slots=True)
+class Trained:
+    """A learner while it is being trained.
+
+    Attributes:
+        name: its name in the run.
+        config: what it was made from.
+        model: the module itself, for weights.
+        forward: the same module, compiled or distributed.
+        optimizer: None for a frozen teacher.
+        schedule: multiplies the learning rate at a step; None for a frozen teacher.
+        scaler: loss scaling for fp16.
+        bad_steps: () non-finite steps in a row, on the device.
+        skipped: () non-finite steps in all, on the device.
+        stopped: whether it was taken out of the run.
+    """
+
+    name: str
+    config: Learner
+    model: nn.Module
+    forward: nn.Module
+    optimizer: torch.optim.Optimizer | None
+    plan: Optimizer | None
+    bad_steps: Tensor
+    skipped: Tensor
+    stopped: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether its weights still move."""
+        return self.optimizer is not None and not self.stopped
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a stage stands; JSON data.
+
+    Attributes:
+        step: steps done.
+        best: learner -> best monitored value so far.
+        stopped: learners taken out for non-finite values.
+        bad_steps: learner -> non-finite steps in a row.
+        skipped: learner -> non-finite steps in all.
+        done: whether the stage is complete.
+    """
+
+    step: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    bad_steps: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    done: bool = False
+
+
+class Trainer:
+    """Runs the stages of one run in one process (of possibly several)."""
+
+    def __init__(self, run: Run, folder: Path, world: World, request: interrupt.StopRequest, logbook: Logbook) -> None:
+        self.run, self.folder, self.world, self.request, self.logbook = run, folder, world, request, logbook
+        self.device = world.device
+        views = {name: learner.model.input for name, learner in run.learners.items()}
+        self.training: Samples = run.data.training(views)
+        self.validation: Samples = run.data.validation(views)
+        self.offsets, spent = {}, 0  # epochs spent before each stage
+        for stage in run.stages:
+            # stages that start from the same weights see the same samples, so that they can be compared
+            origin = stage.start
+            self.offsets[stage.name] = spent if origin is None else self.offsets[origin] + self._epochs(origin)
+            spent = max(spent, self.offsets[stage.name] + stage.epochs)
+
+    def _epochs(self, stage_name: str) -> int:
+        return next(stage.epochs for stage in self.run.stages if stage.name == stage_name)
+
+    # One stage
+
+    def run_stage(self, stage: Stage, *, resume: bool) -> None:
+        """Train all learners through `stage`, or what is left of it."""
+        states = self.folder / stage.name / "checkpoints"
+        saved = checkpoint.steps(states) if resume else []
+        state = checkpoint.load(saved[-1]) if saved else None
+        progress = Progress(**state.progress) if state else Progress()
+        if progress.done:
+            return
+        learners = self._make_learners(stage, state, progress)
+        steps = self._steps(stage, progress.step)
+        self.logbook.begin(stage.name, steps.total, progress.step)
+        meter = Meter(self.run.learners, self.device)
+        loader = self._loader(self.training, steps, self.run.train.workers)
+        parts = iter(loader)
+        for number in range(progress.step, steps.total):
+            self._step(stage, learners, parts, steps, number, meter)
+            progress.step = number + 1
+            at_end_of_epoch = progress.step % steps.per_epoch == 0
+            if progress.step % self.run.train.log_every == 0 or at_end_of_epoch:
+                self._log(stage, learners, meter, progress, lr_at=number, total=steps.total)
+            epoch = progress.step // steps.per_epoch
+            last = progress.step == steps.total
+            if at_end_of_epoch and (last or epoch % self.run.train.validate_every == 0):
+                self._validate(stage, learners, progress)
+            progress.done = last
+            stop = self._stop_requested()
+            if last or stop or progress.step % self.run.train.checkpoint_every == 0:
+                self._save(states, learners, progress)
+            if stop and not last:
+                raise interrupt.Interrupted(self.request.signal or 15)
+        self.logbook.end()
+
+    def _steps(self, stage: Stage, first: int) -> Steps:
+        return Steps(
+            seed=self.run.train.seed,
+            size=len(self.training),
+            epochs=stage.epochs,
+            batch_size=self.run.train.batch_size,
+            accumulate=self.run.train.accumulate,
+            first=first,
+            rank=self.world.rank,
+            world=self.world.size,
+            offset=self.offsets[stage.name],
+        )
+
+    def _loader(self, samples: Samples, batches: Any, workers: int) -> DataLoader[Any]:
+        return DataLoader(
+            samples,  # pyright: ignore[reportArgumentType]  # any object with __len__ and __getitem__
+            batch_sampler=batches,
+            collate_fn=_keep,
+            num_workers=workers,
+            pin_memory=self.device.type == "cuda",
+            multiprocessing_context="spawn" if workers else None,
+        )
+
+    # One step
+
+    def _step(
+        self,
+        stage: Stage,
+        learners: list[Trained],
+        parts: Iterator[Any],
+        steps: Steps,
+        number: int,
+        meter: "Meter",
+    ) -> None:
+        plan = steps.step(number)
+        samples = sum(len(part) for part in plan)
+        for learner in learners:
+            if learner.optimizer is not None:
+                learner.optimizer.zero_grad(set_to_none=True)
+        for position, part in enumerate(plan):
+            batch = self.training.prepare(next(parts), self.device)
+            final = position == len(plan) - 1
+            with contextlib.ExitStack() as stack:
+                if not final:  # gradients are exchanged between processes once a step
+                    for learner in learners:
+                        if isinstance(learner.forward, DistributedDataParallel):
+                            stack.enter_context(learner.forward.no_sync())
+                preds = self._forward(stage, learners, batch, number, position)
+                task = self.run.task
+                losses = {name: task.loss(pred, batch.target) for name, pred in preds.items()}
+                transfer = stage.distiller(
+                    preds,
+                    {name: task.ranking(preds[name], batch.target, loss.detach()) for name, loss in losses.items()},
+                    task.divergence,
+                    confidences=Confidences(task, preds),
+                )
+                trained = {learner.name: losses[learner.name] for learner in learners if learner.active}
+                total = combine(trained, transfer)
+                if total.requires_grad:
+                    # mean over the step; DDP averages over processes, whose parts are equally large
+                    (total * (len(part) / samples)).backward()
+            meter.add(losses, transfer.loss, transfer.teachers, list(preds))
+        for learner in learners:
+            if learner.active:
+                self._update(learner, number, steps.total)
+
+    def _forward(
+        self, stage: Stage, learners: list[Trained], batch: Any, number: int, position: int
+    ) -> dict[str, Tensor]:
+        """Predict with every learner; what is random in a learner depends on no other learner."""
+        dtype = PRECISIONS[self.run.train.precision]
+        preds = {}
+        for learner in learners:
+            if learner.stopped:
+                continue
+            torch.manual_seed(
+                seed_of(
+                    "forward",
+                    self.run.train.seed,
+                    stage.name,
+                    number,
+                    position,
+                    learner.name,
+                    self.world.rank,
+                )
+            )
+            clip = batch.inputs[learner.name]
+            if self.run.train.channels_last and clip.ndim == 5:
+                clip = clip.to(memory_format=torch.channels_last_3d)
+            autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+            with autocast, torch.set_grad_enabled(learner.active):
+                output = learner.forward(clip)
+            preds[learner.name] = self.run.task.align(output, batch.target)
+        return preds
+
+    def _update(self, learner: Trained, number: int, total: int) -> None:
+        """Move a learner's weights, unless its gradient is not finite; decided on the device."""
+        assert learner.optimizer is not None and learner.plan is not None
+        parameters = [p for p in learner.model.parameters() if p.grad is not None]
+        if not parameters:
+            return
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        bad = (~torch.isfinite(norm)).float()
+        learner.bad_steps.add_(1).mul_(bad)
+        learner.skipped.add_(bad)
+        if learner.plan.clip_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, learner.plan.clip_norm, norm)
+        for group in learner.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * rate(learner.plan, number, total)
+        # fused optimizers read these two and leave everything as it is when found_inf is 1
+        learner.optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue]
+        learner.optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
+        learner.optimizer.step()
+
+    # Validation, logging, saving
+
+    @torch.no_grad()
+    def _validate(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
+        """Score every learner on the validation samples and keep its best weights."""
+        task = self.run.task
+        values: dict[str, dict[str, list[Tensor]]] = {}
+        for learner in learners:
+            learner.model.eval()
+            values[learner.name] = {name: [] for name in ("loss", *task.metrics)}
+        size = self.run.train.batch_size
+        mine = range(self.world.rank, len(self.validation), self.world.size)
+        batches = [list(mine[at : at + size]) for at in range(0, len(mine), size)]
+        for raw in self._loader(self.validation, batches, min(self.run.train.workers, len(batches))):
+            batch = self.validation.prepare(raw, self.device)
+            for learner in learners:
+                if learner.stopped:
+                    continue
+                pred = task.align(learner.model(batch.inputs[learner.name]), batch.target)
+                values[learner.name]["loss"].append(task.loss(pred, batch.target).double())
+                for name, metric in task.metrics.items():
+                    values[learner.name][name].append(metric(pred, batch.target).double())
+        for learner in learners:
+            if learner.stopped:
+                continue
+            learner.model.train(learner.active)
+            local = {name: torch.cat(v).cpu() if v else torch.zeros(0) for name, v in values[learner.name].items()}
+            shards = self.world.gather(local)
+            scores = {name: _mean(torch.cat([shard[name] for shard in shards])) for name in local}
+            self.logbook.scores(stage.name, learner.name, progress.step, scores)
+            self._keep_best(stage, learner, progress, scores)
+
+    def _keep_best(self, stage: Stage, learner: Trained, progress: Progress, scores: Mapping[str, float]) -> None:
+        monitor = self.run.task.monitor
+        value = scores[monitor] if monitor != "loss" else -scores["loss"]
+        best = progress.best.get(learner.name)
+        if learner.optimizer is None or not math.isfinite(value) or (best is not None and value <= best):
+            return
+        progress.best[learner.name] = value
+        if self.world.main:
+            path = best_file(self.folder, stage.name, learner.name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            facts = {
+                "run": self.run.name,
+                "stage": stage.name,
+                "learner": learner.name,
+                "step": str(progress.step),
+            }
+            facts |= {f"val_{name}": f"{score:.6g}" for name, score in scores.items()}
+            save_model(path, learner.model, learner.config.model, facts)
+
+    def _log(
+        self,
+        stage: Stage,
+        learners: list[Trained],
+        meter: "Meter",
+        progress: Progress,
+        lr_at: int,
+        total: int,
+    ) -> None:
+        """Bring the running means to the host: the one place where the loop waits for the device."""
+        values = meter.read()
+        for learner in learners:
+            if learner.optimizer is None or learner.stopped:
+                continue
+            values[f"lr/{learner.name}"] = learner.optimizer.param_groups[0]["lr"]
+            progress.bad_steps[learner.name] = int(learner.bad_steps)
+            progress.skipped[learner.name] = int(learner.skipped)
+            if progress.bad_steps[learner.name] >= self.run.train.max_bad_steps:
+                learner.stopped = True
+                progress.stopped.append(learner.name)
+                log.error(
+                    "learner %s is stopped in stage %s at step %d: its last %d gradients were not finite; "
+                    "lower its learning rate (its best weights so far are kept)",
+                    learner.name, stage.name, progress.step, progress.bad_steps[learner.name],
+                )  # fmt: skip
+        self.logbook.step(stage.name, progress.step, values)
+        if not any(learner.active for learner in learners):
+            raise InputError(f"stage {stage.name}: no learner is left to train at step {progress.step}")
+
+    def _save(self, states: Path, learners: list[Trained], progress: Progress) -> None:
+        for learner in learners:
+            if learner.optimizer is not None:
+                progress.bad_steps[learner.name] = int(learner.bad_steps)
+                progress.skipped[learner.name] = int(learner.skipped)
+        if self.world.main:
+            trained = [learner for learner in learners if learner.optimizer is not None]
+            state = Checkpoint(
+                models={learner.name: learner.model.state_dict() for learner in trained},
+                optimizers={t.name: t.optimizer.state_dict() for t in trained if t.optimizer is not None},
+                progress={f: getattr(progress, f) for f in Progress.__slots__},
+            )
+            checkpoint.save_step(states, progress.step, state, self.run.train.keep)
+        self.world.barrier()
+
+    def _stop_requested(self) -> bool:
+        if self.world.size == 1:
+            return self.request.signal is not None
+        return any(self.world.gather(self.request.signal is not None))
+
+    # Making the learners
+
+    def _make_learners(self, stage: Stage, state: Checkpoint | None, progress: Progress) -> list[Trained]:
+        learners = []
+        for name, config in self.run.learners.items():
+            torch.manual_seed(seed_of("init", self.run.train.seed, name))
+            trained = config.optimizer is not None
+            weights = config.init if config.init not in ("scratch", "kinetics") else None
+            if stage.start is not None and trained:
+                weights = str(best_file(self.folder, stage.start, name))
+            saved = state.models.get(name) if state is not None else None
+            model = config.model.build("scratch" if weights or saved else config.init)
+            if saved is not None:
+                model.load_state_dict(dict(saved))
+            elif weights is not None:
+                load_weights(model, weights)
+            model.to(self.device).train(trained)
+            if not trained:
+                model.requires_grad_(False)
+            learner = Trained(
+                name=name,
+                config=config,
+                model=model,
+                forward=self._wrap(model, trained=trained),
+                optimizer=make_optimizer(config.optimizer, model, stage.lr) if config.optimizer else None,
+                plan=config.optimizer,
+                bad_steps=torch.tensor(float(progress.bad_steps.get(name, 0)), device=self.device),
+                skipped=torch.tensor(float(progress.skipped.get(name, 0)), device=self.device),
+                stopped=name in progress.stopped,
+            )
+            if state is not None and learner.optimizer is not None:
+                learner.optimizer.load_state_dict(state.optimizers[name])
+            learners.append(learner)
+        return learners
+
+    def _wrap(self, model: nn.Module, *, trained: bool) -> nn.Module:
+        forward: nn.Module = model
+        if self.run.train.compile:
+            forward = torch.compile(forward)  # pyright: ignore[reportAssignmentType]
+        if self.world.size > 1 and trained:
+            forward = DistributedDataParallel(forward)
+        return forward
+
+
+class Confidences(Mapping[str, Tensor]):
+    """The task's confidence of each learner's prediction, computed when a distiller asks for it."""
+
+    def __init__(self, task: Task[Any], preds: Mapping[str, Tensor]) -> None:
+        self.task, self.preds = task, preds
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.task.confidence(self.preds[name].detach())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.preds)
+
+    def __len__(self) -> int:
+        return len(self.preds)
+
+
+def make_optimizer(config: Optimizer, model: nn.Module, lr: float | None) -> torch.optim.Optimizer:
+    """Return the fused optimizer of a learner; `lr` replaces the config's rate."""
+    rate = config.lr if lr is None else lr
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    extra = {"momentum": 0.9} if config.name == "sgd" else {}
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = kinds[config.name](parameters, lr=rate, weight_decay=config.weight_decay, fused=True, **extra)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = rate
+    return optimizer
+
+
+def rate(config: Optimizer, step: int, total: int) -> float:
+    """Return the factor on the learning rate at a 0-based step of a stage of `total` steps."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * done))
+
+
+class Meter:
+    """Running means of losses and of who taught, kept on the device until they are read."""
+
+    def __init__(self, learners: Mapping[str, Learner], device: torch.device) -> None:
+        self.names = list(learners)
+        self.device = device
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        zeros = torch.zeros(len(self.names), device=self.device, dtype=torch.float64)
+        self.loss, self.count, self.taught = zeros.clone(), zeros.clone(), zeros.clone()
+        self.transfer = zeros.new_zeros(())
+        self.samples = 0
+
+    @torch.no_grad()
+    def add(self, losses: Mapping[str, Tensor], transfer: Tensor, teachers: Tensor, order: list[str]) -> None:
+        """Add a batch: losses (B,) by learner, transfer (B,), teachers (K, B) in the given order."""
+        for row, name in enumerate(order):
+            k = self.names.index(name)
+            value = losses[name].detach().double()
+            valid = torch.isfinite(value)
+            self.loss[k] += torch.where(valid, value, 0.0).sum()
+            self.count[k] += valid.sum()
+            self.taught[k] += teachers[row].sum()
+        self.transfer += torch.nan_to_num(transfer.detach().double()).sum()
+        self.samples += transfer.numel()
+
+    def read(self) -> dict[str, float]:
+        """Return the means since the last reading and start anew."""
+        loss = (self.loss / self.count).tolist()
+        taught, transfer = (
+            (self.taught / max(1, self.samples)).tolist(),
+            float(self.transfer) / max(1, self.samples),
+        )
+        values = {f"loss/{name}": value for name, value in zip(self.names, loss, strict=True)}
+        values |= {f"taught/{name}": value for name, value in zip(self.names, taught, strict=True)}
+        values["transfer"] = transfer
+        self.reset()
+        return values
+
+
+def _keep(samples: list[Any]) -> list[Any]:
+    """Leave the samples of a batch as they are: their sizes may differ, `prepare` brings them together."""
+    return samples
+
+
+def _mean(values: Tensor) -> float:
+    """Mean over the values that are defined; NaN when none is."""
+    return float(values.nanmean()) if values.numel() else math.nan
