@@ -1,0 +1,257 @@
+"""What all saliency metrics share: frames flattened to (B, N), fixated pixels, normalisations.
+
+Every metric is a function from (B, H, W) or (H, W) tensors to (B,) float64 on the same device. It first
+wraps its arguments with `as_maps` / `as_points`; callers that score the same frames with several metrics wrap
+them once (see `saliency.metrics.frame.score`) so that the sort, the mean, ... are computed once.
+
+Rules that hold for all metrics:
+    * one value per frame, never a mean over the batch; nothing random;
+    * sums are accumulated in float64 whatever the input dtype; 8-bit maps are taken as they are;
+    * a prediction with a NaN or infinite pixel gives NaN: callers must report it, not skip it;
+    * a constant prediction is legal and scores as "no information", it never gives NaN;
+    * ground truth on which a metric is undefined gives NaN: such frames are skipped and counted;
+    * a map is constant when ``max == min``, not when its rounded standard deviation happens to be 0;
+    * metrics are measures, not losses: no gradient flows through them.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saliency.errors import InputError
+
+EPS = 2.2204e-16
+"""The epsilon of the MIT saliency benchmark's KL divergence, about the spacing of float64 at 1."""
+
+
+class Maps:
+    """A batch of real-valued maps and what metrics need of them, each computed once, on first use.
+
+    Args:
+        maps: (B, H, W) or (H, W), any real dtype and device. Not copied: do not change it afterwards.
+
+    Attributes:
+        shape: (B, H, W).
+        values: (B, N) float32 or float64, N = H * W.
+
+    Raises:
+        InputError: `maps` is not a real (B, H, W) or (H, W) tensor with at least one pixel.
+    """
+
+    def __init__(self, maps: Tensor) -> None:
+        maps = _frames(maps).detach()
+        self.shape = maps.shape
+        wanted = maps.dtype
+        if wanted not in (torch.float32, torch.float64):
+            # float32 holds half precision and 8/16-bit integers exactly; wider integers need float64.
+            wanted = torch.float64 if wanted in (torch.int32, torch.int64) else torch.float32
+        self.values = maps.to(wanted).flatten(1)
+
+    @cached_property
+    def low(self) -> Tensor:
+        """(B,) smallest value, NaN if any pixel is NaN."""
+        return self.values.amin(1).double()
+
+    @cached_property
+    def high(self) -> Tensor:
+        """(B,) largest value, NaN if any pixel is NaN."""
+        return self.values.amax(1).double()
+
+    @cached_property
+    def finite(self) -> Tensor:
+        """(B,) bool, whether every pixel is finite."""
+        return self.low.isfinite() & self.high.isfinite()
+
+    @cached_property
+    def constant(self) -> Tensor:
+        """(B,) bool, whether all pixels are equal."""
+        return self.low == self.high
+
+    @cached_property
+    def usable_density(self) -> Tensor:
+        """(B,) bool, whether the map can serve as ground-truth density: finite, >= 0, not all zero."""
+        return self.finite & (self.low >= 0) & (self.high > 0)
+
+    @cached_property
+    def wide(self) -> Tensor:
+        """(B, N) float64, the values times a positive power of two of each frame, so that squares are finite.
+
+        No metric depends on a map's scale, and a power of two is exact. float32 values need none.
+        """
+        if self.values.dtype == torch.float32:
+            return self.values.double()
+        exponent = torch.frexp(torch.maximum(self.low.abs(), self.high.abs())).exponent
+        return torch.ldexp(self.values, -exponent.clamp(-1000, 1000)[:, None])  # 2**-exponent stays finite
+
+    @cached_property
+    def centred(self) -> Tensor:
+        """(B, N) float64, the values minus their mean."""
+        return self.wide - self.wide.mean(1, keepdim=True)
+
+    @cached_property
+    def sum_of_squares(self) -> Tensor:
+        """(B,) float64, sum of the squared centred values."""
+        return dot(self.centred, self.centred)
+
+    @cached_property
+    def by_sum(self) -> Tensor:
+        """(B, N) float64 density: values / sum, shifted up if any is negative; constant -> uniform."""
+        if (self.low < 0).any():
+            return self._density(self.wide - self.wide.amin(1, keepdim=True).clamp(max=0))
+        return self._density(self.wide)
+
+    @cached_property
+    def by_minmax(self) -> Tensor:
+        """(B, N) float64 density: (values - min) / sum of the same; constant -> uniform."""
+        return self._density(self.wide - self.wide.amin(1, keepdim=True))
+
+    @cached_property
+    def ascending(self) -> Tensor:
+        """(B, N) the values of each frame in ascending order; NaN last."""
+        if self.values.device.type == "cpu":  # numpy's vectorised sort is many times faster than torch's here
+            return torch.from_numpy(np.sort(self.values.numpy(), axis=1))
+        return self.values.sort(dim=1).values
+
+    def at(self, points: "Points") -> Tensor:
+        """Values at the points, (B, K); entries where ``points.valid`` is False are meaningless."""
+        return self.values.gather(1, points.index)
+
+    def _density(self, positive: Tensor) -> Tensor:
+        """Normalise (B, N) values >= 0 to sum 1; frames of constant maps become uniform."""
+        density = positive / positive.sum(1, keepdim=True)
+        if not self.constant.any():
+            return density
+        return density.where(~self.constant[:, None], 1.0 / density.shape[1])
+
+
+class Points:
+    """A batch of pixel lists of different lengths, padded to a rectangle.
+
+    Attributes:
+        shape: (B, H, W) of the frames the points lie in.
+        index: (B, K) int64, flat pixel index ``row * W + column``; K is the longest list, at least 1.
+        valid: (B, K) bool, False where a shorter list was padded.
+        count: (B,) int64, number of points of each frame.
+        repeats: whether one pixel may appear several times in a frame.
+    """
+
+    def __init__(self, shape: torch.Size, frame: Tensor, pixel: Tensor, *, repeats: bool) -> None:
+        """Store the points.
+
+        Args:
+            shape: (B, H, W).
+            frame: (M,) int64 frame of each point, ascending.
+            pixel: (M,) int64 flat pixel index of each point.
+            repeats: whether one pixel may appear several times in a frame.
+        """
+        self.shape = shape
+        self.repeats = repeats
+        self.count = torch.bincount(frame, minlength=shape[0])
+        width = max(int(self.count.max()), 1)
+        self.valid = torch.arange(width, device=frame.device) < self.count[:, None]
+        self.index = torch.zeros(self.valid.shape, dtype=torch.int64, device=frame.device)
+        self.index[self.valid] = pixel  # row-major order of `valid` = frames ascending
+
+    @cached_property
+    def as_set(self) -> "Points":
+        """The same points with every pixel at most once."""
+        if not self.repeats:
+            return self
+        mask = torch.zeros(self.shape, dtype=torch.bool, device=self.index.device).flatten(1)
+        frame = torch.arange(self.shape[0], device=mask.device)[:, None].expand_as(self.index)
+        mask[frame[self.valid], self.index[self.valid]] = True
+        return as_points(mask.view(self.shape), self.shape, "points")
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of (B, K) float64 `values` over the valid points, (B,); NaN for frames without points."""
+        return values.where(self.valid, 0.0).sum(1) / self.count
+
+
+def as_maps(maps: "Tensor | Maps") -> Maps:
+    """Wrap a tensor, or return what is wrapped already."""
+    return maps if isinstance(maps, Maps) else Maps(maps)
+
+
+def as_points(points: "Tensor | Sequence[Tensor] | Points", shape: torch.Size, name: str) -> Points:
+    """Bring fixations to the form the metrics use.
+
+    Args:
+        points: one of
+            a map, (B, H, W) or (H, W), bool or real: every pixel above 0 is one point;
+            a list with one (M, 2) integer tensor of (row, column) per frame: points may repeat and then
+            count repeatedly.
+        shape: (B, H, W) of the prediction.
+        name: what to call the points in messages.
+
+    Raises:
+        InputError: sizes or number of frames differ from the prediction, or a point lies outside the frame.
+    """
+    if isinstance(points, Points):
+        check_shape(points.shape, shape, name)
+        return points
+    if isinstance(points, Tensor):
+        mask = _frames(points)
+        check_shape(mask.shape, shape, name)
+        flat = _flatnonzero(mask if mask.dtype == torch.bool else mask > 0)
+        pixels = shape[1] * shape[2]
+        return Points(shape, flat // pixels, flat % pixels, repeats=False)
+    return _listed_points(points, shape, name)
+
+
+def _listed_points(points: Sequence[Tensor], shape: torch.Size, name: str) -> Points:
+    """`as_points` for one (M, 2) tensor of (row, column) per frame."""
+    frames, height, width = shape
+    if len(points) != frames:
+        raise InputError(
+            f"{name} lists points of {len(points)} frames, the prediction has {frames}; give one tensor each"
+        )
+    for i, listed in enumerate(points):
+        if listed.ndim != 2 or listed.shape[1] != 2 or listed.dtype.is_floating_point:
+            raise InputError(f"{name}[{i}] is {listed.dtype} {tuple(listed.shape)}; give (M, 2) integer (row, column)")
+    joined = torch.cat(list(points)).long()
+    row, column = joined.unbind(1)
+    outside = (row < 0) | (row >= height) | (column < 0) | (column >= width)
+    if outside.any():
+        raise InputError(
+            f"{int(outside.sum())} of the {name} lie outside the {height}x{width} frame; "
+            "give (row, column) and clip or drop them first"
+        )
+    lengths = torch.tensor([len(listed) for listed in points], device=joined.device)
+    frame = torch.repeat_interleave(torch.arange(frames, device=joined.device), lengths)
+    return Points(shape, frame, row * width + column, repeats=True)
+
+
+def check_shape(found: torch.Size, wanted: torch.Size, name: str) -> None:
+    """Raise InputError unless `found` equals the prediction's (B, H, W)."""
+    if found != wanted:
+        raise InputError(
+            f"{name} is {tuple(found)} but the prediction is {tuple(wanted)} (frames, height, width); "
+            "resize the prediction to the ground truth's size first"
+        )
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Row-wise scalar product of two (B, N) tensors, (B,)."""
+    return torch.einsum("bn,bn->b", a, b)
+
+
+def masked(values: Tensor, keep: Tensor) -> Tensor:
+    """(B,) float64 `values` with NaN where `keep` is False."""
+    return values.where(keep, torch.nan)
+
+
+def _frames(maps: Tensor) -> Tensor:
+    """View (H, W) as (1, H, W); refuse anything else that is not (B, H, W)."""
+    if maps.ndim not in (2, 3) or maps.numel() == 0 or maps.is_complex():
+        raise InputError(f"a map is {maps.dtype} {tuple(maps.shape)}; give real (B, H, W) or (H, W) tensors")
+    return maps if maps.ndim == 3 else maps[None]
+
+
+def _flatnonzero(mask: Tensor) -> Tensor:
+    """Flat indices of the True elements, ascending, (M,) int64."""
+    if mask.device.type == "cpu":  # six times faster than torch's
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.flatten().nonzero()[:, 0]

@@ -1,0 +1,46 @@
+"""Similarity (SIM), the histogram intersection of prediction and ground truth as densities."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from saliency.errors import InputError
+from saliency.metrics.common import Maps, as_maps, check_shape, masked
+
+
+def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "sum"] = "minmax") -> Tensor:
+    """Overlap of the two maps of each frame, both made densities.
+
+        SIM = sum min(p, g),   p and g normalised to sum 1
+
+    The two ways to normalise are both in use and give different numbers (0.08 on a map with a floor of 0.5):
+    ``"minmax"`` subtracts each map's minimum first (MIT and DHF1K code, and what video papers report);
+    ``"sum"`` only divides by the sum, after shifting up maps with negative values (pysaliency, UNISAL, MSU).
+    Source: Judd et al., "A benchmark of computational models of saliency", MIT-CSAIL-TR-2012-001.
+
+    Args:
+        pred: (B, H, W) or (H, W), any range.
+        density: same size, >= 0.
+        norm: how both maps become densities.
+
+    Returns:
+        (B,) float64 in [0, 1], higher is better. A constant map counts as the uniform density. NaN where the
+        density is all-zero, negative anywhere or not finite, and where the prediction is not finite.
+
+    Raises:
+        InputError: the sizes differ, or `norm` is unknown.
+
+    Example:
+        >>> density = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+        >>> sim(density, density)
+        tensor([1.], dtype=torch.float64)
+        >>> sim(torch.zeros(2, 2), density)
+        tensor([0.7500], dtype=torch.float64)
+    """
+    if norm not in ("minmax", "sum"):
+        raise InputError(f"sim: norm is {norm!r}; give 'minmax' or 'sum'")
+    pred, density = as_maps(pred), as_maps(density)
+    check_shape(density.shape, pred.shape, "density")
+    p, g = (pred.by_minmax, density.by_minmax) if norm == "minmax" else (pred.by_sum, density.by_sum)
+    return masked(torch.minimum(p, g).sum(1), pred.finite & density.usable_density)
