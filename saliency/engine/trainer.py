@@ -26,7 +26,7 @@ from saliency.engine.logbook import Logbook
 from saliency.engine.sampler import Steps, seed_of
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_weights, save_model
-from saliency.tasks.base import Task
+from saliency.tasks.base import Task, Totals
 
 log = logging.getLogger(__name__)
 
@@ -221,11 +221,12 @@ class Trainer:
                 preds = self._forward(stage, learners, batch, number, position)
                 task = self.run.task
                 losses = {name: task.loss(pred, batch.target) for name, pred in preds.items()}
+                compared = {name: task.comparable(pred) for name, pred in preds.items()}
                 transfer = stage.distiller(
-                    preds,
+                    compared,
                     {name: task.ranking(preds[name], batch.target, loss.detach()) for name, loss in losses.items()},
                     task.divergence,
-                    confidences=Confidences(task, preds),
+                    confidences=Confidences(task, compared),
                 )
                 trained = {learner.name: losses[learner.name] for learner in learners if learner.active}
                 total = combine(trained, transfer)
@@ -290,30 +291,20 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
         """Score every learner on the validation samples and keep its best weights."""
-        task = self.run.task
-        values: dict[str, dict[str, list[Tensor]]] = {}
-        for learner in learners:
-            learner.model.eval()
-            values[learner.name] = {name: [] for name in ("loss", *task.metrics)}
         size = self.run.train.batch_size
         mine = range(self.world.rank, len(self.validation), self.world.size)
         batches = [list(mine[at : at + size]) for at in range(0, len(mine), size)]
+        scored = [learner for learner in learners if not learner.stopped]
+        tallies = {learner.name: Tally(self.run.task) for learner in scored}
+        for learner in scored:
+            learner.model.eval()
         for raw in self._loader(self.validation, batches, min(self.run.train.workers, len(batches))):
             batch = self.validation.prepare(raw, self.device)
-            for learner in learners:
-                if learner.stopped:
-                    continue
-                pred = task.align(learner.model(batch.inputs[learner.name]), batch.target)
-                values[learner.name]["loss"].append(task.loss(pred, batch.target).double())
-                for name, metric in task.metrics.items():
-                    values[learner.name][name].append(metric(pred, batch.target).double())
-        for learner in learners:
-            if learner.stopped:
-                continue
+            for learner in scored:
+                tallies[learner.name].add(learner.model(batch.inputs[learner.name]), batch.target)
+        for learner in scored:
             learner.model.train(learner.active)
-            local = {name: torch.cat(v).cpu() if v else torch.zeros(0) for name, v in values[learner.name].items()}
-            shards = self.world.gather(local)
-            scores = {name: _mean(torch.cat([shard[name] for shard in shards])) for name in local}
+            scores = tallies[learner.name].scores(self.world)
             self.logbook.scores(stage.name, learner.name, progress.step, scores)
             self._keep_best(stage, learner, progress, scores)
 
@@ -465,6 +456,37 @@ def rate(config: Optimizer, step: int, total: int) -> float:
         return 1.0
     done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
     return 0.5 * (1 + math.cos(math.pi * done))
+
+
+class Tally:
+    """Collects a model's scores over a data set, exactly once per sample."""
+
+    def __init__(self, task: Task[Any]) -> None:
+        self.task = task
+        self.values: dict[str, list[Tensor]] = {name: [] for name in ("loss", *task.metrics)}
+        self.totals: dict[str, Tensor] = {}
+
+    def add(self, output: Any, target: Any) -> None:
+        """Score a batch of raw model outputs."""
+        pred = self.task.align(output, target)
+        self.values["loss"].append(self.task.loss(pred, target).double())
+        for name, metric in self.task.metrics.items():
+            self.values[name].append(metric(pred, target).double())
+        if isinstance(self.task, Totals):
+            for name, counts in self.task.totals(pred, target).items():
+                summed = counts.sum(0)
+                self.totals[name] = self.totals[name] + summed if name in self.totals else summed
+
+    def scores(self, world: World) -> dict[str, float]:
+        """Return the means over the samples of all processes, where they are defined."""
+        local = {name: torch.cat(v).cpu() if v else torch.zeros(0) for name, v in self.values.items()}
+        shards = world.gather((local, {name: total.cpu() for name, total in self.totals.items()}))
+        scores = {name: _mean(torch.cat([values[name] for values, _ in shards])) for name in local}
+        if isinstance(self.task, Totals):
+            totals = [totals for _, totals in shards if totals]
+            summed = {name: torch.stack([each[name] for each in totals]).sum(0) for name in totals[0]}
+            scores |= self.task.summarise(summed)
+        return scores
 
 
 class Meter:

@@ -1,7 +1,7 @@
 """What a task is: how a prediction is brought to the target, scored, and compared with another."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -15,18 +15,33 @@ class Task(Protocol[T]):
     A sample (or a model's prediction of it) that cannot be scored gets a NaN loss with zero gradient.
     """
 
-    metrics: Mapping[str, Callable[[Tensor, T], Tensor]]
+    metrics: Mapping[str, Callable[[Any, T], Tensor]]
     """name -> function (prediction, target) -> (B,) float64; NaN where undefined."""
 
     monitor: str
-    """The metric that chooses a model's best checkpoint, e.g. ``"cc"``; higher is better."""
+    """What chooses a model's best checkpoint: a metric (higher is better) or ``"loss"`` (lower is)."""
 
-    def align(self, output: Tensor, target: T) -> Tensor:
-        """Bring one model's raw output to the target's grid."""
+    def align(self, output: Any, target: T) -> Any:
+        """Bring one model's raw output to the target's grid; mostly (B, ...), in float32 at least."""
         ...
 
-    def loss(self, pred: Tensor, target: T) -> Tensor:
-        """(B,) task loss; the model with the lowest teaches."""
+    def loss(self, pred: Any, target: T) -> Tensor:
+        """(B,) task loss; gradients reach `pred`."""
+        ...
+
+    def ranking(self, pred: Any, target: T, loss: Tensor) -> Tensor:
+        """(B,) what decides who teaches: the model with the lowest value; NaN never teaches.
+
+        Usually `loss` (the value of ``self.loss(pred, target)``) itself. It differs where the loss that
+        trains is not the score that compares: label smoothing, or a loss normalised over the batch.
+        """
+        ...
+
+    def comparable(self, pred: Any) -> Tensor:
+        """(B, ...) what models are compared by, the argument of `divergence` and `confidence`.
+
+        The prediction itself where that is one tensor.
+        """
         ...
 
     def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
@@ -35,4 +50,17 @@ class Task(Protocol[T]):
 
     def confidence(self, pred: Tensor) -> Tensor:
         """(B,) label-free confidence, for methods that compare models without ground truth."""
+        ...
+
+
+@runtime_checkable
+class Totals(Protocol):
+    """Added by a task whose scores belong to a whole data set, such as mIoU from one confusion matrix."""
+
+    def totals(self, pred: Any, target: Any) -> Mapping[str, Tensor]:
+        """name -> (B, ...) counts, to be summed over all samples."""
+        ...
+
+    def summarise(self, totals: Mapping[str, Tensor]) -> Mapping[str, float]:
+        """Scores from the summed counts (without the batch axis)."""
         ...
