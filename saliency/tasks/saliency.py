@@ -1,0 +1,143 @@
+"""Video saliency: one map per target frame, trained with KL(gt || pred) - CC, compared as distributions."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from saliency.metrics.auc import auc_judd
+from saliency.metrics.cc import cc
+from saliency.metrics.kld import kld
+from saliency.metrics.nss import nss
+from saliency.metrics.sim import sim
+from saliency.types import SaliencyTarget
+
+EPSILON = 2.2204e-16
+"""The constant of the MIT KL formula as the published training code writes it."""
+
+Metric = Callable[[Tensor, SaliencyTarget], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaliencyTask:
+    """Loss, divergence and metrics of saliency maps (B, H, W) >= 0.
+
+    loss       = kl_weight * KL(gt || pred) + cc_weight * CC(pred, gt)    (Bi-KD paper, Eq. 9-10)
+    divergence = KL(teacher || student)
+
+    each between maps that are divided by their sum, with KL(q || p) = sum q log(eps + q / (p + eps)).
+    Computed in float32, or in float64 if the prediction is. The printed Eq. 10 divides by variances; CC needs
+    standard deviations.
+
+    Attributes:
+        kl_weight: coefficient of the KL.
+        cc_weight: coefficient of the correlation.
+        degenerate: ``"safe"``: the loss is NaN with zero gradient where the ground truth or the prediction is
+            not finite or has no positive sum, and a constant map has CC 0 without gradient. ``"propagate"``:
+            the plain formulas, whose NaN spreads (what the published scripts do).
+        clamp: lower bound of the sum-normalised prediction. 0 is the paper's formula; 1e-12 bounds the
+            gradient of q / eps that one zero pixel of a prediction under positive ground truth otherwise
+            gets.
+        direction: ``"forward"``: KL(teacher || student), as the published code; ``"reverse"``:
+            KL(student || teacher), as Eq. 1 reads literally.
+        monitor: the metric that chooses the best checkpoint, higher is better.
+    """
+
+    kl_weight: float = 1.0
+    cc_weight: float = -1.0
+    degenerate: Literal["safe", "propagate"] = "safe"
+    clamp: float = 0.0
+    direction: Literal["forward", "reverse"] = "forward"
+    monitor: str = "cc"
+
+    metrics: ClassVar[Mapping[str, Metric]] = {
+        "cc": lambda pred, target: cc(pred, target.density),
+        "kld": lambda pred, target: kld(pred, target.density),
+        "sim": lambda pred, target: sim(pred, target.density),
+        "nss": lambda pred, target: nss(pred, target.fixations),
+        "auc_judd": lambda pred, target: auc_judd(pred, target.fixations),
+    }
+
+    def align(self, output: Tensor, target: SaliencyTarget) -> Tensor:
+        """Resize a model's maps (B, h, w) to the target's grid, bilinear with half-pixel centres.
+
+        Raises:
+            TypeError: the output is not a batch of maps.
+        """
+        if not isinstance(output, Tensor) or output.ndim != 3:
+            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise TypeError(f"the saliency task wants maps (B, H, W) from a model, got {found}")
+        pred = _at_least_float32(output)
+        grid = target.density.shape[-2:]
+        if pred.shape[-2:] != grid:
+            pred = F.interpolate(pred[:, None], grid, mode="bilinear", align_corners=False)[:, 0]  # (B, H, W)
+        return pred
+
+    def loss(self, pred: Tensor, target: SaliencyTarget) -> Tensor:
+        """(B,) KL(gt || pred) - CC with the default weights."""
+        pred = _at_least_float32(pred)
+        density = target.density.to(pred.dtype)
+        p, p_valid = self._normalise(pred)
+        q, q_valid = self._normalise(density)
+        loss = self.kl_weight * _kl(q, self._bounded(p))
+
+        # CC does not depend on scale: taken from the normalised maps, tiny predictions do not underflow.
+        flat = _constant(pred) | _constant(density)
+        p = p - p.mean((-2, -1), keepdim=True)
+        q = q - q.mean((-2, -1), keepdim=True)
+        product = _norm(p) * _norm(q)
+        cc = (p * q).sum((-2, -1)) / torch.where(flat, 1.0, product)
+        if self.degenerate == "propagate":
+            return loss + self.cc_weight * cc * torch.where(flat, torch.nan, 1.0)
+        loss = loss + self.cc_weight * torch.where(flat, 0.0, cc)
+        return torch.where(p_valid & q_valid, loss, torch.nan)
+
+    def ranking(self, pred: Tensor, target: SaliencyTarget, loss: Tensor) -> Tensor:
+        """(B,) the task loss decides who teaches."""
+        return loss
+
+    def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """(B,) KL(teacher || student), >= 0 up to rounding; NaN with zero gradient for an unusable map."""
+        if self.direction == "reverse":
+            student, teacher = teacher, student
+        p, p_valid = self._normalise(_at_least_float32(student))
+        q, q_valid = self._normalise(_at_least_float32(teacher))
+        value = _kl(q, self._bounded(p))
+        return value if self.degenerate == "propagate" else torch.where(p_valid & q_valid, value, torch.nan)
+
+    def confidence(self, pred: Tensor) -> Tensor:
+        """(B,) negative entropy of the map in nats: a concentrated map is a confident one."""
+        p, valid = self._normalise(_at_least_float32(pred))
+        return torch.where(valid, torch.special.entr(p).sum((-2, -1)).neg(), torch.nan)
+
+    def _normalise(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Divide maps (B, H, W) by their sum; also return (B,) bool, whether that is a distribution."""
+        valid = maps.sum((-2, -1)) > 0
+        valid = valid & maps.isfinite().all(-1).all(-1)
+        if self.degenerate == "safe":
+            maps = torch.where(valid[:, None, None], maps, 1.0)  # keeps NaN out of the gradient
+        return maps / maps.sum((-2, -1), keepdim=True), valid
+
+    def _bounded(self, p: Tensor) -> Tensor:
+        return p.clamp(min=self.clamp) if self.clamp > 0 else p
+
+
+def _at_least_float32(maps: Tensor) -> Tensor:
+    return maps if maps.dtype == torch.float64 else maps.float()
+
+
+def _kl(q: Tensor, p: Tensor) -> Tensor:
+    """(B,) KL(q || p) in nats."""
+    return (q * torch.log(EPSILON + q / (p + EPSILON))).sum((-2, -1))
+
+
+def _constant(maps: Tensor) -> Tensor:
+    """(B,) bool, exactly one value in the map; a standard deviation of 0 would be hidden by rounding."""
+    return maps.amax((-2, -1)) == maps.amin((-2, -1))
+
+
+def _norm(maps: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(maps, dim=(-2, -1))
