@@ -87,6 +87,10 @@ class ClassificationTask:
                 loss = ClassificationTask().loss(pred, target)
             return -torch.exp(-loss)
 
+    def comparable(self, pred: Tensor) -> Tensor:
+        """The prediction itself."""
+        return pred
+
     def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
         """(B,) T^2 KL(teacher || student) in nats."""
         if self.direction == "reverse":

@@ -99,6 +99,10 @@ class SaliencyTask:
         """(B,) the task loss decides who teaches."""
         return loss
 
+    def comparable(self, pred: Tensor) -> Tensor:
+        """The prediction itself."""
+        return pred
+
     def divergence(self, student: Tensor, teacher: Tensor) -> Tensor:
         """(B,) KL(teacher || student), >= 0 up to rounding; NaN with zero gradient for an unusable map."""
         if self.direction == "reverse":
