@@ -1,0 +1,95 @@
+"""Small pieces several models share: any-size helpers, channel arithmetic, initialisation."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CHANNEL_STEP = 8
+"""Scaled channel counts are multiples of this: CPU and GPU kernels work on blocks of eight."""
+
+
+def scale_channels(channels: int, width: float) -> int:
+    """Return `channels` times `width`, rounded to a multiple of eight and at least eight."""
+    return max(CHANNEL_STEP, round(channels * width / CHANNEL_STEP) * CHANNEL_STEP)
+
+
+def fit_groups(groups: int, *channels: int) -> int:
+    """Return the largest number of groups that divides `groups` and every channel count."""
+    return math.gcd(groups, *channels)
+
+
+def halving_kernels(length: int, count: int) -> list[int]:
+    """Return `count` temporal kernel sizes, 2 while more than one time step is left and 1 after that.
+
+    The published decoders halve the time axis a fixed number of times, which suits one clip length;
+    shorter clips need fewer halvings.
+    """
+    kernels = []
+    for _ in range(count):
+        kernels.append(2 if length > 1 else 1)
+        length = max(1, length // 2)
+    return kernels
+
+
+def pad_clip(clip: Tensor, *, min_length: int = 1, multiple: int = 1, min_size: int = 1) -> Tensor:
+    """Repeat a clip's first frame and its bottom and right edges until a model can take it.
+
+    A clip that is long and large enough comes back as it is.
+
+    Args:
+        clip: (B, C, T, H, W).
+        min_length: least number of frames.
+        multiple: the number of frames becomes a multiple of this.
+        min_size: least height and width in pixels.
+
+    Returns:
+        (B, C, T', H', W'), the original in the last frames, top rows and left columns.
+    """
+    length, height, width = clip.shape[2:]
+    frames = math.ceil(max(length, min_length) / multiple) * multiple - length
+    rows = max(0, min_size - height)
+    columns = max(0, min_size - width)
+    if frames == rows == columns == 0:
+        return clip
+    return F.pad(clip, (0, columns, 0, rows, frames, 0), mode="replicate")
+
+
+def pad_time(x: Tensor, length: int) -> Tensor:
+    """Repeat the first time step of x (B, C, T, H, W) in front until it has at least `length` steps."""
+    missing = length - x.shape[2]
+    return x if missing <= 0 else F.pad(x, (0, 0, 0, 0, missing, 0), mode="replicate")
+
+
+def upsample(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
+    """Resize every time step of x (B, C, T, h, w) bilinearly to `size`, giving (B, C, T, H, W).
+
+    The same numbers as trilinear interpolation that leaves the time axis alone. Taking the size, not a
+    factor, lets odd sizes meet their skip connection.
+    """
+    b, c, t = x.shape[:3]
+    frames = x.flatten(1, 2)  # (B, C*T, h, w)
+    frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=align_corners)
+    return frames.view(b, c, t, *size)
+
+
+def spatial_size(x: Tensor) -> tuple[int, int]:
+    """Return (H, W) of a tensor (..., H, W)."""
+    return x.shape[-2], x.shape[-1]
+
+
+@torch.no_grad()
+def initialise_convolutions(modules: Iterable[nn.Module]) -> None:
+    """Prepare convolutions and their norms for training from scratch (He et al., arXiv:1502.01852).
+
+    PyTorch's default shrinks the signal by about 0.4 per convolution, so that decoders without
+    normalisation start as constant maps with almost no gradient. Here each convolution keeps the signal's
+    scale (fan-in, gain of ReLU) and biases are zero.
+    """
+    for module in modules:
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,137 @@
+"""SlowFast-R50 features with a dilated last stage, the backbone of ViNet-A.
+
+Paper: Feichtenhofer et al., "SlowFast Networks for Video Recognition", arXiv:1812.03982; the variant with a
+dilated last stage and bare lateral convolutions is that of ACAR-Net, arXiv:2006.07976.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saliency.models.common import pad_clip, scale_channels
+
+ALPHA = 4
+"""The slow pathway sees every fourth frame."""
+
+
+class SlowFastFeatures(nn.Module):
+    """Slow and fast pathway with lateral connections after the stem and the first three stages.
+
+    Args:
+        depths: bottleneck blocks of the four stages.
+        width: multiplies every channel count.
+        norm_momentum: BatchNorm momentum.
+    """
+
+    def __init__(self, depths: Sequence[int] = (3, 4, 6, 3), width: float = 1.0, norm_momentum: float = 0.1) -> None:
+        super().__init__()
+        slow, fast = scale_channels(64, width), max(2, round(8 * width))
+        # Channels leaving the stem and the four stages of the fast pathway, and what the laterals add.
+        fast_channels = [fast, *(4 * fast * 2**stage for stage in range(4))]
+        lateral = [2 * c for c in fast_channels[:4]]
+        slow_channels = [slow, *(4 * slow * 2**stage for stage in range(4))]
+
+        self.slow = Pathway(slow_channels, lateral, depths, 1, (1, 1, 3, 3), norm_momentum)
+        self.fast = Pathway(fast_channels, (0, 0, 0, 0), depths, 5, (3, 3, 3, 3), norm_momentum)
+        self.lateral = nn.ModuleList(
+            nn.Conv3d(c, 2 * c, (5, 1, 1), stride=(ALPHA, 1, 1), padding=(2, 0, 0), bias=False)
+            for c in fast_channels[:4]
+        )
+        self.skip_channels = [s + x for s, x in zip(slow_channels[:4], lateral, strict=True)]
+        self.slow_channels, self.fast_channels = slow_channels[-1], fast_channels[-1]
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the slow features, the fast features and four skip connections of the slow pathway.
+
+        Args:
+            clip: (B, 3, T, H, W), normalised; its first frame is repeated to a multiple of four frames.
+
+        Returns:
+            slow (B, 2048, T/4, H/16, W/16), fast (B, 256, T, H/16, W/16) and the skips
+            (B, 80, T/4, H/4, W/4), (B, 320, T/4, H/4, W/4), (B, 640, T/4, H/8, W/8),
+            (B, 1280, T/4, H/16, W/16).
+        """
+        clip = pad_clip(clip, multiple=ALPHA)
+        fast = self.fast.stem(clip)  # (B, 8, T, H/4, W/4)
+        slow = self.slow.stem(clip[:, :, ::ALPHA])  # (B, 64, T/4, H/4, W/4)
+        skips = []
+        for stage in range(4):
+            slow = torch.cat((slow, self.lateral[stage](fast)), dim=1)
+            skips.append(slow)
+            fast = self.fast.stages[stage](fast)
+            slow = self.slow.stages[stage](slow)
+        return slow, fast, skips
+
+
+class Pathway(nn.Module):
+    """A ResNet over time: stem and four stages; the caller joins the laterals in between."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        lateral: Sequence[int],
+        depths: Sequence[int],
+        stem_kernel: int,
+        stage_kernels: Sequence[int],
+        norm_momentum: float,
+    ) -> None:
+        super().__init__()
+        kernel, padding = (stem_kernel, 7, 7), (stem_kernel // 2, 3, 3)
+        self.conv1 = nn.Conv3d(3, channels[0], kernel, stride=(1, 2, 2), padding=padding, bias=False)
+        self.bn1 = nn.BatchNorm3d(channels[0], momentum=norm_momentum)
+        self.pool = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+        stages = []
+        for stage in range(4):
+            c_in, c_out = channels[stage] + lateral[stage], channels[stage + 1]
+            blocks = []
+            for block in range(depths[stage]):
+                # The last stage dilates instead of striding: features stay at H/16.
+                stride = 2 if block == 0 and stage in (1, 2) else 1
+                dilation = 2 if stage == 3 else 1
+                time = stage_kernels[stage]
+                blocks.append(Bottleneck(c_in, c_out, time, stride, dilation, norm_momentum))
+                c_in = c_out
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+
+    def stem(self, clip: Tensor) -> Tensor:
+        """(B, 3, T, H, W) -> (B, C, T, H/4, W/4)."""
+        return self.pool(F.relu(self.bn1(self.conv1(clip))))
+
+
+class Bottleneck(nn.Module):
+    """1x1 (or 3x1x1) - 1x3x3 - 1x1 convolutions with a residual; ReLU after the sum."""
+
+    def __init__(self, c_in: int, c_out: int, time: int, stride: int, dilation: int, norm_momentum: float) -> None:
+        super().__init__()
+        c = c_out // 4
+        step = (1, stride, stride)
+        self.conv1 = nn.Conv3d(c_in, c, (time, 1, 1), padding=(time // 2, 0, 0), bias=False)
+        self.bn1 = nn.BatchNorm3d(c, momentum=norm_momentum)
+        self.conv2 = nn.Conv3d(
+            c,
+            c,
+            (1, 3, 3),
+            stride=step,
+            padding=(0, dilation, dilation),
+            dilation=(1, dilation, dilation),
+            bias=False,
+        )
+        self.bn2 = nn.BatchNorm3d(c, momentum=norm_momentum)
+        self.conv3 = nn.Conv3d(c, c_out, 1, bias=False)
+        self.bn3 = nn.BatchNorm3d(c_out, momentum=norm_momentum)
+        self.shortcut = None
+        if stride > 1 or c_in != c_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv3d(c_in, c_out, 1, stride=step, bias=False),
+                nn.BatchNorm3d(c_out, momentum=norm_momentum),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, T, H, W) -> (B, C_out, T, H/stride, W/stride)."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        return F.relu(self.bn3(self.conv3(x)) + shortcut)

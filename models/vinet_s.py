@@ -1,0 +1,119 @@
+"""ViNet-S: S3D features and a light decoder of grouped convolutions; also ViNet, its ungrouped ancestor.
+
+Paper: Girmaji et al., "Minimalistic Video Saliency Prediction via Efficient Decoder & Spatio Temporal Action
+Cues", arXiv:2502.00397; ViNet: Jain et al., arXiv:2012.06170.
+Original code: github.com/ViNet-Saliency/vinet_v2 at d09066b (CC BY-NC-SA 4.0). This file was written from the
+paper and from measured shapes; it holds none of that code.
+
+Deviations: any clip length and image size (the original hard-codes 224x384); BatchNorm momentum and the
+initialisation of a model without weights are ours. `upsampling="bilinear"` is what the published training
+code uses (bilinear with aligned corners); the published inference script of the same repository uses
+`"trilinear"` (corners not aligned), which gives other maps from the same weights.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saliency.models.common import (
+    fit_groups,
+    halving_kernels,
+    initialise_convolutions,
+    pad_time,
+    scale_channels,
+    spatial_size,
+    upsample,
+)
+from saliency.models.s3d import S3DFeatures
+from saliency.types import Init, InputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViNetSConfig:
+    """ViNet-S; with ``groups=(1, 1, 1, 1, 1)`` the ungrouped ViNet.
+
+    Attributes:
+        input: the clip it wants. Temporal kernels of the decoder follow from its length.
+        width: multiplies every channel count; 1 is the published size.
+        groups: groups of the decoder's five spatial convolutions.
+        upsampling: ``"bilinear"`` with aligned corners or ``"trilinear"`` without; see the file header.
+        norm_momentum: BatchNorm momentum of the backbone; 0.1 for training from scratch.
+    """
+
+    input: InputSpec = field(default_factory=InputSpec)
+    width: float = 1.0
+    groups: tuple[int, int, int, int, int] = (32, 16, 8, 4, 2)
+    upsampling: Literal["bilinear", "trilinear"] = "bilinear"
+    norm_momentum: float = 0.001
+
+    def build(self, init: Init = "scratch") -> "ViNetS":
+        """Make the model; `init` is ``"scratch"``, ``"kinetics"`` or a checkpoint path."""
+        model = ViNetS(self)
+        initialise_convolutions(model.modules())
+        return model
+
+
+class ViNetS(nn.Module):
+    """(B, 3, T, H, W) normalised clip -> (B, H, W) saliency in (0, 1)."""
+
+    def __init__(self, config: ViNetSConfig) -> None:
+        super().__init__()
+        self.backbone = S3DFeatures(config.width, config.norm_momentum)
+        self.decoder = ViNetSDecoder(config, self.backbone.channels, S3DFeatures.lengths(config.input.length))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """Predict the saliency map of the clip's target frame."""
+        return self.decoder(self.backbone(clip), spatial_size(clip))
+
+
+class ViNetSDecoder(nn.Module):
+    """Climbs from H/32 to H, joining each skip connection along the TIME axis.
+
+    Temporal strides equal temporal kernels and bring every join back to the coarsest length.
+    """
+
+    def __init__(self, config: ViNetSConfig, channels: list[int], lengths: list[int]) -> None:
+        super().__init__()
+        self.align_corners = config.upsampling == "bilinear"
+        c4, c8, c16, c32 = channels
+        t4, t8, t16, t32 = lengths
+        wide, narrow = scale_channels(64, config.width), scale_channels(32, config.width)
+        halving = halving_kernels(t32, 2)
+
+        def conv(c_in: int, c_out: int, time: int, groups: int) -> nn.Conv3d:
+            g = fit_groups(groups, c_in, c_out)
+            kernel, stride = (time, 3, 3), (time, 1, 1)
+            return nn.Conv3d(c_in, c_out, kernel, stride=stride, padding=(0, 1, 1), groups=g, bias=False)
+
+        self.conv32 = conv(c32, c16, 1, config.groups[0])
+        self.conv16 = conv(c16, c8, (t32 + t16) // t32, config.groups[1])
+        self.conv8 = conv(c8, c4, (t32 + t8) // t32, config.groups[2])
+        self.conv4 = conv(c4, wide, (t32 + t4) // t32, config.groups[3])
+        self.conv2 = conv(wide, narrow, halving[0], config.groups[4])
+        self.conv1 = nn.Conv3d(narrow, narrow, (halving[1], 1, 1), stride=(halving[1], 1, 1), bias=False)
+        self.out = nn.Conv3d(narrow, 1, 1)
+
+    def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Decode features at H/4, H/8, H/16, H/32 to a map of `size`."""
+        y4, y8, y16, y32 = features
+        x = self._up(self._conv(self.conv32, y32), spatial_size(y16))  # (B, 832, 4, H/16, W/16)
+        x = torch.cat((x, y16), dim=2)  # (B, 832, 4+8, H/16, W/16)
+        x = self._up(self._conv(self.conv16, x), spatial_size(y8))  # (B, 480, 4, H/8, W/8)
+        x = torch.cat((x, y8), dim=2)  # (B, 480, 4+16, H/8, W/8)
+        x = self._up(self._conv(self.conv8, x), spatial_size(y4))  # (B, 192, 4, H/4, W/4)
+        x = torch.cat((x, y4), dim=2)  # (B, 192, 4+16, H/4, W/4)
+        half = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+        x = self._up(self._conv(self.conv4, x), half)  # (B, 64, 4, H/2, W/2)
+        x = self._up(self._conv(self.conv2, x), size)  # (B, 32, 2, H, W)
+        x = self.out(self._conv(self.conv1, x))  # (B, 1, 1, H, W)
+        # Clips longer than the configured length leave several time steps: their mean decides.
+        return torch.sigmoid(x.mean(dim=2).squeeze(1))  # (B, H, W)
+
+    def _conv(self, conv: nn.Conv3d, x: Tensor) -> Tensor:
+        return F.relu(conv(pad_time(x, conv.kernel_size[0])))
+
+    def _up(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return upsample(x, size, align_corners=self.align_corners)
