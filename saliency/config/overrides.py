@@ -94,7 +94,7 @@ def _parse(text: str, hint: Any, path: str) -> Any:
     """Read `text` as a value of type `hint`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        for argument in arguments:
+        for argument in sorted(arguments, key=lambda a: a is not type(None)):  # 'none' before text
             try:
                 return _parse(text, argument, path)
             except InputError:

@@ -1,6 +1,6 @@
 """What a run is: a task, data, learners that learn in stages, and how the result is scored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,7 +21,7 @@ class Optimizer:
         name: ``adam`` couples weight decay with the gradient (the papers' choice), ``adamw`` does not.
         lr: learning rate.
         weight_decay: weight decay of all parameters.
-        schedule: ``constant``, or ``cosine`` from `lr` to 0 over the stage.
+        schedule: ``constant``, or from `lr` to 0 over the stage by half a ``cosine`` or by ``poly`` (power 0.9).
         warmup_steps: steps over which the rate rises linearly from 0.
         clip_norm: largest norm of the learner's whole gradient; None leaves it alone.
     """
@@ -29,7 +29,7 @@ class Optimizer:
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "poly"] = "constant"
     warmup_steps: int = 0
     clip_norm: float | None = None
 
@@ -41,7 +41,8 @@ class Learner:
     Attributes:
         model: the model's config.
         optimizer: None makes it a frozen teacher, held in eval mode.
-        init: ``"scratch"``, ``"kinetics"`` or the path of a checkpoint of this model.
+        init: the path of a checkpoint of this model (.safetensors, .pt, .pth), or a word that the model's config
+            knows: ``"scratch"``, ``"kinetics"`` (published weights of the backbone).
     """
 
     model: ModelConfig
@@ -151,6 +152,10 @@ class Report(Protocol):
 
     def __call__(self, run: "Run", folder: Path) -> None:
         """Score the best checkpoints below `folder` and write the tables there."""
+        ...
+
+    def combine(self, run: "Run", folders: Sequence[Path], out: Path) -> None:
+        """Write tables over several runs that differ in their seed only."""
         ...
 
 

@@ -30,6 +30,7 @@ from saliency.tasks.base import Task, Totals
 
 log = logging.getLogger(__name__)
 
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -383,7 +384,7 @@ class Trainer:
         for name, config in self.run.learners.items():
             torch.manual_seed(seed_of("init", self.run.train.seed, name))
             trained = config.optimizer is not None
-            weights = config.init if config.init not in ("scratch", "kinetics") else None
+            weights = config.init if Path(config.init).suffix in WEIGHT_FILES else None
             if stage.start is not None and trained:
                 weights = str(best_file(self.folder, stage.start, name))
             saved = state.models.get(name) if state is not None else None
@@ -455,6 +456,8 @@ def rate(config: Optimizer, step: int, total: int) -> float:
     if config.schedule == "constant":
         return 1.0
     done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    if config.schedule == "poly":
+        return (1 - done) ** 0.9
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
