@@ -59,6 +59,8 @@ class Stage:
         epochs: passes over the training samples.
         distiller: how the learners teach each other; `TaskOnly` trains each for itself.
         start: name of an earlier stage whose best checkpoints are the starting point.
+        frozen: name -> learner: copies of learners as they are at the start of the stage, which take part in it
+            without moving (as teachers, or as the "initial student" of KL+DP).
         lr: replaces every learner's learning rate in this stage.
     """
 
@@ -66,6 +68,7 @@ class Stage:
     epochs: int
     distiller: Distiller = field(default_factory=TaskOnly)
     start: str | None = None
+    frozen: dict[str, str] = field(default_factory=dict)
     lr: float | None = None
 
 
@@ -190,4 +193,7 @@ class Run:
                 raise ValueError(f"two stages are called '{stage.name}'")
             if stage.start is not None and stage.start not in seen:
                 raise ValueError(f"stage '{stage.name}' starts from '{stage.start}', which does not come before it")
+            for copy, source in stage.frozen.items():
+                if source not in self.learners or copy in self.learners:
+                    raise ValueError(f"stage '{stage.name}': '{copy}' cannot be a frozen copy of '{source}'")
             seen.add(stage.name)

@@ -24,7 +24,9 @@ def train_seeds(run: Run, folder: Path, *, seeds: int = 1, resume: bool = False,
         return
     folders = []
     for seed in range(run.train.seed, run.train.seed + seeds):
-        one = replace(run, train=replace(run.train, seed=seed))
+        # a data set that draws its own split from a seed draws another one
+        data = replace(run.data, seed=seed) if hasattr(run.data, "seed") else run.data  # pyright: ignore
+        one = replace(run, data=data, train=replace(run.train, seed=seed))
         folders.append(folder / f"seed-{seed}")
         train_seeds(one, folders[-1], resume=resume, force=force)
     if run.report is not None:

@@ -7,8 +7,8 @@ that was stopped anywhere goes on from its last checkpoint with the same numbers
 import contextlib
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Trained:
 
     Attributes:
         name: its name in the run.
+        view: the learner whose input it sees: itself, or the learner of which it is a frozen copy.
         config: what it was made from.
         model: the module itself, for weights.
         forward: the same module, compiled or distributed.
@@ -83,6 +84,7 @@ class Trained:
     """
 
     name: str
+    view: str
     config: Learner
     model: nn.Module
     forward: nn.Module
@@ -151,7 +153,7 @@ class Trainer:
         learners = self._make_learners(stage, state, progress)
         steps = self._steps(stage, progress.step)
         self.logbook.begin(stage.name, steps.total, progress.step)
-        meter = Meter(self.run.learners, self.device)
+        meter = Meter([learner.name for learner in learners], self.device)
         loader = self._loader(self.training, steps, self.run.train.workers)
         parts = iter(loader)
         for number in range(progress.step, steps.total):
@@ -259,7 +261,7 @@ class Trainer:
                     self.world.rank,
                 )
             )
-            clip = batch.inputs[learner.name]
+            clip = batch.inputs[learner.view]
             if self.run.train.channels_last and clip.ndim == 5:
                 clip = clip.to(memory_format=torch.channels_last_3d)
             autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
@@ -302,7 +304,7 @@ class Trainer:
         for raw in self._loader(self.validation, batches, min(self.run.train.workers, len(batches))):
             batch = self.validation.prepare(raw, self.device)
             for learner in scored:
-                tallies[learner.name].add(learner.model(batch.inputs[learner.name]), batch.target)
+                tallies[learner.name].add(learner.model(batch.inputs[learner.view]), batch.target)
         for learner in scored:
             learner.model.train(learner.active)
             scores = tallies[learner.name].scores(self.world)
@@ -380,13 +382,16 @@ class Trainer:
     # Making the learners
 
     def _make_learners(self, stage: Stage, state: Checkpoint | None, progress: Progress) -> list[Trained]:
+        members = [(name, name, config) for name, config in self.run.learners.items()]
+        for copy, view in stage.frozen.items():
+            members.append((copy, view, replace(self.run.learners[view], optimizer=None)))
         learners = []
-        for name, config in self.run.learners.items():
-            torch.manual_seed(seed_of("init", self.run.train.seed, name))
+        for name, view, config in members:
+            torch.manual_seed(seed_of("init", self.run.train.seed, view))
             trained = config.optimizer is not None
             weights = config.init if Path(config.init).suffix in WEIGHT_FILES else None
-            if stage.start is not None and trained:
-                weights = str(best_file(self.folder, stage.start, name))
+            if stage.start is not None and self.run.learners[view].optimizer is not None:
+                weights = str(best_file(self.folder, stage.start, view))
             saved = state.models.get(name) if state is not None else None
             model = config.model.build("scratch" if weights or saved else config.init)
             if saved is not None:
@@ -398,6 +403,7 @@ class Trainer:
                 model.requires_grad_(False)
             learner = Trained(
                 name=name,
+                view=view,
                 config=config,
                 model=model,
                 forward=self._wrap(model, trained=trained),
@@ -495,8 +501,8 @@ class Tally:
 class Meter:
     """Running means of losses and of who taught, kept on the device until they are read."""
 
-    def __init__(self, learners: Mapping[str, Learner], device: torch.device) -> None:
-        self.names = list(learners)
+    def __init__(self, names: Sequence[str], device: torch.device) -> None:
+        self.names = list(names)
         self.device = device
         self.reset()
 
