@@ -1,0 +1,674 @@
+"""Frames of any local video file or folder of images, exact to the frame.
+
+``open_frames(path)`` gives a `FrameSource`. Frame ``i`` is always the ``i``-th picture that decoding the
+file from its beginning produces, upright, as RGB. How each backend keeps that promise:
+
+* ``"pyav"`` (default): an index of presentation times is read from the packets without decoding; a frame is
+  reached by seeking to the keyframe before it and matching times. If the frame does not turn up, the search
+  starts one keyframe earlier. Files whose packet times cannot be trusted (AVI with B-frames, transport
+  streams, VP8, ...) are counted by decoding them once and read from the beginning.
+* ``"decord"``, ``"torchcodec"`` (optional packages): refuse the files they are known to misread,
+  see `saliency.io.optional_backends`.
+* a folder of images, or one image, is read whatever the backend.
+
+A source belongs to the process that opened it: open it inside the worker.
+"""
+
+import logging
+import os
+import re
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, cast
+
+import av
+import numpy as np
+from av.buffer import Buffer
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from saliency.errors import InputError
+
+log = logging.getLogger(__name__)
+
+Backend = Literal["pyav", "decord", "torchcodec"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+FOLDER_FPS = 30.0
+"""A folder of images has no frame rate; DHF1K's 30 is assumed."""
+
+MAX_PIXELS = 100_000_000
+"""Larger images are refused: they are more likely an attack or a mistake than a frame."""
+
+# FFmpeg can also open playlists (which name other files and addresses), device grabs and filter graphs.
+# Only self-contained file formats are let through; the audio formats are here for a better message.
+_FORMATS = (
+    "mov,avi,matroska,webm,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,vc1,mjpeg,flv,asf,ogg,gif,apng,"
+    "mxf,mxf_opatom,nut,rm,yuv4mpegpipe,dv,wtv,rawvideo,swf,nsv,gxf,mp3,wav,flac,aac,ac3,amr,aiff"
+)
+_LOCAL_ONLY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+
+
+class FrameSource(ABC):
+    """The frames of one video. Use it as a context manager, in the process that opened it.
+
+    Attributes:
+        path: the file or folder.
+        fps: mean frames per second, > 0.
+        size: (H, W) in pixels of the upright frames.
+        rotation: degrees (0, 90, 180, 270), counter-clockwise, by which stored pictures are turned to be
+            upright. Already applied to everything returned.
+        announced: number of frames the file's header promises, or None where the header says nothing that
+            can be compared. Fewer decoded frames than announced mean damage.
+        corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
+    """
+
+    path: Path
+    fps: float
+    size: tuple[int, int]
+    rotation: int = 0
+    announced: int | None = None
+    corrupt_frames: int = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    @abstractmethod
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the frames at `indices` (any order, repeats allowed), uint8 (n, H, W, 3) RGB.
+
+        Raises:
+            IndexError: an index is outside ``[0, len)``.
+            InputError: a frame cannot be decoded.
+        """
+
+    @abstractmethod
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield frames ``start``, ``start + 1``, ... before `stop` (None: to the end), uint8 (H, W, 3) RGB.
+
+        Independent of `read`: both may be used in turns. Memory does not grow with the video.
+
+        Raises:
+            IndexError: `start` or `stop` is outside the video.
+            InputError: a frame cannot be decoded, or the video ends before it should.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the decoder; the source cannot be used afterwards. Calling it twice is harmless."""
+
+    @property
+    def timestamps(self) -> np.ndarray | None:
+        """Seconds of each frame after the first, float64 (n,); None where the file does not say."""
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _checked(self, indices: Sequence[int]) -> list[int]:
+        count = len(self)
+        for i in indices:
+            if not 0 <= i < count:
+                raise IndexError(f"{self.path}: frame {i} is outside the video of {count} frames")
+        return [int(i) for i in indices]
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        count = len(self)
+        end = count if stop is None else stop
+        if not 0 <= start <= end <= count:
+            raise IndexError(f"{self.path}: frames {start}..{stop} are outside the video of {count} frames")
+        return start, end
+
+
+def open_frames(
+    path: str | Path,
+    backend: Backend = "pyav",
+    *,
+    expected: int | None = None,
+    threads: int = 1,
+    fps: float | None = None,
+) -> FrameSource:
+    """Open a local video file, an image, or a folder of images.
+
+    Args:
+        path: what to open. Addresses (``http://``), playlists and device names are refused.
+        backend: decoder of video files.
+        expected: number of frames the video must have, e.g. the number of its annotations.
+        threads: decoder threads (``"pyav"`` only); 1 in data-loading workers.
+        fps: frame rate of a folder of images (default 30); for a video file it must be None.
+
+    Raises:
+        InputError: the path does not exist, is not a video, has no video stream, needs a package that is not
+            installed, cannot be read exactly by this backend, or has not the expected number of frames.
+    """
+    path = _local(path)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        source: FrameSource = ImageFolder(path, fps=FOLDER_FPS if fps is None else fps)
+    elif fps is not None:
+        raise InputError(f"{path}: is a video file with its own frame rate; leave fps out")
+    elif backend == "pyav":
+        source = PyAVFrames(path, threads=threads)
+    elif backend == "decord":
+        from saliency.io.optional_backends import DecordFrames
+
+        source = DecordFrames(path)
+    elif backend == "torchcodec":
+        from saliency.io.optional_backends import TorchCodecFrames
+
+        source = TorchCodecFrames(path)
+    else:
+        raise InputError(f"unknown decoder backend {backend!r}; choose pyav, decord or torchcodec")
+
+    if expected is not None and len(source) != expected:
+        found = len(source)
+        source.close()
+        raise InputError(f"{path}: has {found} frames where {expected} are expected; get the file again")
+    return source
+
+
+def _local(path: str | Path) -> Path:
+    text = os.fspath(path)
+    if "://" in text:
+        raise InputError(f"{text}: only local files can be opened; download it first")
+    path = Path(text)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder")
+    if not (path.is_dir() or path.is_file()):
+        raise InputError(f"{path}: is neither a regular file nor a folder")
+    return path
+
+
+# ---------------------------------------------------------------------------------------------------------
+# PyAV
+# ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Orientation:
+    """How a stored picture becomes upright: swap rows and columns first, then flip.
+
+    A display matrix sends column x and row y to ``x' = a x + c y``, ``y' = b x + d y``.
+    """
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_cols: bool = False
+
+    @staticmethod
+    def of(frame: av.VideoFrame) -> "_Orientation":
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return _Orientation()
+        # nine 32-bit numbers, row by row: a b u, c d v, x y w
+        a, b, _, c, d = np.frombuffer(bytes(cast(Buffer, matrix)), dtype=np.int32)[:5].tolist()
+        if abs(b) > abs(a):
+            return _Orientation(transpose=True, flip_rows=b < 0, flip_cols=c < 0)
+        return _Orientation(flip_rows=d < 0, flip_cols=a < 0)
+
+    @property
+    def rotation(self) -> int:
+        """Degrees counter-clockwise; a mirrored picture counts as its turn before the mirroring."""
+        if self.transpose:
+            return 90 if self.flip_rows else 270
+        return 180 if self.flip_rows and self.flip_cols else 0
+
+    def apply(self, picture: np.ndarray) -> np.ndarray:
+        """Turn (h, w, 3) into the upright (H, W, 3)."""
+        if self.transpose:
+            picture = picture.transpose(1, 0, 2)
+        if self.flip_rows:
+            picture = picture[::-1]
+        if self.flip_cols:
+            picture = picture[:, ::-1]
+        return np.ascontiguousarray(picture)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Index:
+    """Where the frames of a file are.
+
+    Attributes:
+        count: number of frames.
+        pts: presentation time of each frame in units of the stream's time base, ascending; None if unknown.
+        position: presentation time -> frame number; empty when the file must be read from the beginning.
+        keys: presentation times of all keyframes, ascending, also of those before the first shown frame.
+        hidden: number of stored pictures that an edit list hides.
+    """
+
+    count: int
+    pts: list[int] | None
+    position: dict[int, int]
+    keys: list[int]
+    hidden: int = 0
+
+    @property
+    def sequential(self) -> bool:
+        return not self.position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoKind:
+    """What decides how a video file must be read.
+
+    Attributes:
+        container: FFmpeg's first name of the file format, e.g. ``mov`` (MP4 too), ``matroska``, ``avi``.
+        codec: FFmpeg's name of the codec, e.g. ``h264``.
+        b_frames: whether pictures may be stored in another order than they are shown.
+        hidden_frames: whether an edit list hides some of the stored pictures.
+    """
+
+    container: str
+    codec: str
+    b_frames: bool
+    hidden_frames: bool
+
+
+class PyAVFrames(FrameSource):
+    """A video file read by PyAV."""
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        self.path = path
+        self._threads = threads
+        self._pid = os.getpid()
+        self._reader: _Reader | None = None
+        with _Reader(path, threads=1) as reader:  # also finds out early that nothing can be decoded
+            first = reader.next()
+            if first is None:
+                raise InputError(f"{path}: no frame can be decoded; the file is empty or damaged")
+            stream = reader.stream
+            self._stored_size = (first.height, first.width)
+            self._orientation = _Orientation.of(first)
+            self._first_pts = first.pts
+            self._time_base = stream.time_base or Fraction(1, 1000)
+            rate = stream.average_rate or stream.guessed_rate
+            self._codec = stream.codec_context.name
+            self._has_b_frames = bool(stream.codec_context.has_b_frames)
+            self._format = reader.container.format.name.split(",")[0]
+            # MP4 counts samples that an edit list hides, and packed B-frames are counted one by one:
+            # only the plain AVI header can be held against the decoder
+            if self._format == "avi" and not self._has_b_frames and stream.frames > 0:
+                self.announced = stream.frames
+        height, width = self._stored_size
+        self.size = (width, height) if self._orientation.transpose else (height, width)
+        self.rotation = self._orientation.rotation
+        self.fps = float(rate) if rate else 25.0
+
+    def __len__(self) -> int:
+        return self._index.count
+
+    @property
+    def kind(self) -> VideoKind:
+        """The traits of the file which other decoders stumble over."""
+        return VideoKind(
+            container=self._format,
+            codec=self._codec,
+            b_frames=self._has_b_frames,
+            hidden_frames=self._index.hidden > 0,
+        )
+
+    @property
+    def timestamps(self) -> np.ndarray | None:
+        """Seconds of each frame after the first."""
+        pts = self._index.pts
+        if pts is None:
+            return None
+        return (np.asarray(pts, dtype=np.float64) - pts[0]) * float(self._time_base)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Seek, decode and return frames; see `FrameSource.read`."""
+        self._check_process()
+        wanted = self._checked(indices)
+        out = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)  # (n, H, W, 3)
+        rows: dict[int, list[int]] = {}
+        for row, i in enumerate(wanted):
+            rows.setdefault(i, []).append(row)
+        if self._reader is None:
+            self._reader = _Reader(self.path, threads=self._threads)
+        for i in sorted(rows):
+            out[rows[i]] = self._upright(self._reader, self._goto(self._reader, i))
+        return out
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield frames in order from a decoder of its own; see `FrameSource.iterate`."""
+        self._check_process()
+        if start or stop is not None:  # a plain run through the file needs no index before its end
+            self._range(start, stop)
+        if start == stop:
+            return
+        with _Reader(self.path, threads=self._threads) as reader:
+            frame = self._goto(reader, start) if start else reader.next()
+            done = start
+            while frame is not None:
+                yield self._upright(reader, frame)
+                done += 1
+                if done == stop:
+                    return
+                frame = reader.next()
+        if done != len(self):
+            raise InputError(f"{self.path}: {done} of {len(self)} frames could be decoded; the file is damaged")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise RuntimeError(f"{self.path}: was opened in another process; open it inside the worker")
+
+    def _upright(self, reader: "_Reader", frame: av.VideoFrame) -> np.ndarray:
+        self.corrupt_frames += bool(frame.is_corrupt)
+        return self._orientation.apply(reader.rgb(frame, self._stored_size))
+
+    @cached_property
+    def _index(self) -> _Index:
+        times: list[int | None] = []
+        keys: list[int] = []
+        packets = 0
+        with _Reader(self.path, threads=1) as reader:
+            for packet in reader.packets():
+                packets += 1
+                if packet.is_keyframe and packet.pts is not None:
+                    keys.append(packet.pts)
+                if not packet.is_discard:  # an edit list may hide frames which others are predicted from
+                    times.append(packet.pts)
+        known = sorted(t for t in times if t is not None)
+        trusted = (
+            len(set(known)) == len(times)
+            and bool(keys)
+            # leading pictures of a cut stream are in the file but cannot be decoded
+            and known[0] == self._first_pts
+            and self._packets_are_frames(len(times))
+        )
+        if trusted:
+            return _Index(
+                count=len(known),
+                pts=known,
+                position={t: i for i, t in enumerate(known)},
+                keys=sorted(keys),
+                hidden=packets - len(times),
+            )
+        return self._index_by_decoding()
+
+    def _packets_are_frames(self, packets: int) -> bool:
+        """Whether each packet of this kind of file is one shown frame with its presentation time."""
+        if self._format == "avi":
+            # AVI stores no presentation times, and lost chunks make its counted times disagree with its index
+            return not self._has_b_frames and packets == self.announced
+        if self._codec == "vp8":
+            return False  # has packets that are never shown
+        if self._format == "matroska":
+            return not (self._codec.startswith(("mpeg4", "msmpeg4")) and self._has_b_frames)
+        return self._format == "mov"
+
+    def _index_by_decoding(self) -> _Index:
+        pts: list[int | None] = []
+        with _Reader(self.path, threads=self._threads) as reader:
+            try:
+                while (frame := reader.next()) is not None:
+                    pts.append(frame.pts)
+            except InputError as error:  # the frames before the damage can still be read
+                log.warning("%s", error)
+        known = [t for t in pts if t is not None]
+        ascending = len(known) == len(pts) and all(a < b for a, b in pairwise(known))
+        return _Index(count=len(pts), pts=known if ascending else None, position={}, keys=[])
+
+    def _goto(self, reader: "_Reader", target: int) -> av.VideoFrame:
+        """Return frame `target`, leaving the reader behind it."""
+        index = self._index
+        if index.sequential:
+            if reader.upcoming is None or reader.upcoming > target:
+                reader.rewind()
+            return self._forward(reader, target)
+
+        assert index.pts is not None
+        # Which keyframe starts the run of pictures that `target` is decoded from?
+        key = bisect_right(index.keys, index.pts[target]) - 1
+        if reader.upcoming is not None and reader.upcoming <= target:
+            between = key >= 0 and index.keys[key] > index.pts[reader.upcoming]
+            if not between:  # going on is cheaper than seeking
+                frame = self._find(reader, target)
+                if frame is not None:
+                    return frame
+        while key >= 0:
+            reader.seek(index.keys[key])
+            frame = self._find(reader, target)
+            if frame is not None:
+                return frame
+            key -= 1
+        reader.rewind()
+        frame = self._find(reader, target)
+        if frame is None:
+            raise InputError(f"{self.path}: frame {target} cannot be decoded; the file is damaged")
+        return frame
+
+    def _forward(self, reader: "_Reader", target: int) -> av.VideoFrame:
+        assert reader.upcoming is not None
+        while True:
+            frame = reader.next()
+            if frame is None:
+                raise InputError(f"{self.path}: frame {target} cannot be decoded; the file is damaged")
+            if reader.upcoming == target + 1:
+                return frame
+
+    def _find(self, reader: "_Reader", target: int) -> av.VideoFrame | None:
+        """Decode up to the frame with the target's time; None if the reader is past it or at the end."""
+        while (frame := reader.next()) is not None:
+            i = None if frame.pts is None else self._index.position.get(frame.pts)
+            if i is None:
+                continue
+            reader.upcoming = i + 1
+            if i == target:
+                return frame
+            if i > target:
+                return None
+        return None
+
+
+class _Reader:
+    """One open container and its decoder; knows which frame comes next.
+
+    Attributes:
+        upcoming: number of the frame that `next` will return, None while unknown (after a seek).
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path = path
+        self._threads = threads
+        self._reformatter = VideoReformatter()
+        self._open()
+
+    def _open(self) -> None:
+        path = self.path
+        self.upcoming: int | None = 0
+        try:
+            self.container = av.open(str(path.absolute()), mode="r", options=_LOCAL_ONLY)
+        except (FFmpegError, ValueError) as error:
+            raise InputError(
+                f"{path}: is not a video file that can be read ({_reason(error)}); "
+                "re-encode it, e.g. to H.264 in MP4, or fetch it again"
+            ) from error
+        try:
+            self.stream = _video_stream(self.container, path)
+            if self._threads == 1:
+                self.stream.thread_type = "NONE"  # frame threads can dead-lock in worker processes
+            else:
+                self.stream.thread_type = "AUTO"
+                self.stream.codec_context.thread_count = self._threads
+        except BaseException:
+            self.container.close()
+            raise
+        self._decoded = self._decode()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._decoded.close()
+        self.container.close()
+
+    def packets(self) -> Iterator[av.Packet]:
+        """Yield the non-empty packets of the video without decoding, up to the first unreadable one."""
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size:
+                    yield packet
+        except FFmpegError as error:
+            log.warning("%s: stops being readable (%s)", self.path, _reason(error))
+
+    def next(self) -> av.VideoFrame | None:
+        """Return the next frame in presentation order, None at the end."""
+        frame = next(self._decoded, None)
+        if frame is not None and self.upcoming is not None:
+            self.upcoming += 1
+        return frame
+
+    def seek(self, pts: int) -> None:
+        """Go to the keyframe at presentation time `pts`, or an earlier one."""
+        self._decoded.close()
+        try:
+            self.container.seek(pts, stream=self.stream, backward=True, any_frame=False)
+        except FFmpegError as error:
+            raise InputError(f"{self.path}: cannot be searched ({_reason(error)})") from error
+        self.upcoming = None
+        self._decoded = self._decode()
+
+    def rewind(self) -> None:
+        """Start again at the beginning of the file; opening it anew is exact where seeking is not."""
+        self.close()
+        self._open()
+
+    def rgb(self, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+        """Convert a decoded frame to uint8 (h, w, 3), scaled only if its size changes within the stream."""
+        height, width = size
+        # one scaler with one thread for all frames: making one for each frame costs four times as much
+        picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+        return picture.to_ndarray()
+
+    def _decode(self) -> Generator[av.VideoFrame, None, None]:
+        try:
+            yield from self.container.decode(self.stream)
+        except FFmpegError as error:
+            where = "at its first frame" if self.upcoming in (None, 0) else f"after {self.upcoming} frames"
+            raise InputError(f"{self.path}: decoding failed {where} ({_reason(error)}); the file is damaged") from error
+
+
+def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
+    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not pictures:
+        kinds = sorted({s.type for s in container.streams}) or ["no streams"]
+        raise InputError(f"{path}: has no video in it (only {', '.join(kinds)})")
+    return max(pictures, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Images
+# ---------------------------------------------------------------------------------------------------------
+
+
+class ImageFolder(FrameSource):
+    """A folder of equally large images in numeric order of their names, or one image."""
+
+    def __init__(self, path: Path, fps: float = FOLDER_FPS) -> None:
+        self.path = path
+        self.fps = fps
+        self._files = list_images(path) if path.is_dir() else [path]
+        if not self._files:
+            raise InputError(f"{path}: has no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+        self.size = read_image(self._files[0]).shape[:2]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The image of each frame."""
+        return tuple(self._files)
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Load images, each once; see `FrameSource.read`."""
+        wanted = self._checked(indices)
+        out = np.empty((len(wanted), *self.size, 3), dtype=np.uint8)  # (n, H, W, 3)
+        first_row: dict[int, int] = {}
+        for row, i in enumerate(wanted):
+            out[row] = out[first_row[i]] if i in first_row else self._image(i)
+            first_row.setdefault(i, row)
+        return out
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield images in order; see `FrameSource.iterate`."""
+        for i in range(*self._range(start, stop)):
+            yield self._image(i)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _image(self, i: int) -> np.ndarray:
+        image = read_image(self._files[i])
+        if image.shape[:2] != self.size:
+            found, wanted = image.shape[:2], self.size
+            raise InputError(
+                f"{self._files[i]}: is {found[1]}x{found[0]} but the first image of the folder is "
+                f"{wanted[1]}x{wanted[0]}; all frames of a video must be equally large"
+            )
+        return image
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Return the images of a folder (not of its sub-folders), numbers in names compared as numbers."""
+    files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
+    return sorted((f for f in files if not f.name.startswith(".")), key=lambda f: numeric_order(f.name))
+
+
+def numeric_order(name: str) -> list[tuple[int, int, str]]:
+    """Sorting key under which ``frame_2`` stands before ``frame_10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as upright RGB, uint8 (H, W, 3); 16-bit images keep their upper 8 bits.
+
+    Raises:
+        InputError: the file is no image, is damaged or has more than `MAX_PIXELS` pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path}: is {image.width}x{image.height} pixels; scale it down first")
+            if image.mode.startswith("I;16") or image.mode == "I":
+                grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+                return np.repeat(grey[:, :, None], 3, axis=2)
+            image = ImageOps.exif_transpose(image)
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such image") from error
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise InputError(f"{path}: is not an image that can be read ({error})") from error

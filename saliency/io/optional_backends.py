@@ -1,0 +1,182 @@
+"""Video files read by the optional packages decord and torchcodec.
+
+Both are refused for the files they are known to misread (measured on files with the frame number burnt into
+the picture, see ``benchmarks/decoders.py``), and for every file in which they count other frames than PyAV.
+"""
+
+import importlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from saliency.errors import InputError
+from saliency.io.frames import FrameSource, PyAVFrames
+
+R = TypeVar("R")
+
+DECORD_TIMEOUT = 120.0
+"""Seconds after which one decord call counts as hung; its native code cannot be interrupted."""
+
+_CHUNK = 32
+"""Frames `iterate` fetches at once."""
+
+
+class _ProbedFrames(FrameSource):
+    """What both backends share: PyAV looks at the file first, then the other package decodes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pid = os.getpid()
+        with PyAVFrames(path) as probe:
+            self.size, self.fps, self.rotation = probe.size, probe.fps, probe.rotation
+            self.announced = probe.announced
+            self._count = len(probe)
+            self._timestamps = probe.timestamps
+            self._refuse(probe)
+
+    def _refuse(self, probe: PyAVFrames) -> None:
+        """Raise InputError if this package would misread the file."""
+        raise NotImplementedError
+
+    def _fetch(self, indices: list[int]) -> np.ndarray:
+        """Return frames (n, H, W, 3) at valid indices."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def timestamps(self) -> np.ndarray | None:
+        """Seconds of each frame after the first."""
+        return self._timestamps
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return frames; see `FrameSource.read`."""
+        if os.getpid() != self._pid:
+            raise RuntimeError(f"{self.path}: was opened in another process; open it inside the worker")
+        wanted = self._checked(indices)
+        if not wanted:
+            return np.empty((0, *self.size, 3), dtype=np.uint8)
+        frames = self._fetch(wanted)
+        if frames.shape != (len(wanted), *self.size, 3):
+            raise InputError(
+                f"{self.path}: frames came as {frames.shape[1:]}, expected {(*self.size, 3)}; use backend pyav"
+            )
+        return frames
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield frames in order, fetched in small groups; see `FrameSource.iterate`."""
+        start, end = self._range(start, stop)
+        for begin in range(start, end, _CHUNK):
+            yield from self.read(range(begin, min(begin + _CHUNK, end)))
+
+
+class DecordFrames(_ProbedFrames):
+    """A video file read by decord 0.6 or decord2 (both are imported as ``decord``; install only one).
+
+    The reader is opened for each `read` and dropped after it: an open one keeps over 150 MB, decodes ahead in
+    the background and may dead-lock in forked workers.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._decord = _need("decord", "decord")
+        super().__init__(path)
+        found = len(self._guarded(self._open))
+        if found != self._count:
+            raise InputError(f"{path}: decord counts {found} frames, not {self._count}; use backend pyav")
+
+    def _refuse(self, probe: PyAVFrames) -> None:
+        kind = probe.kind
+        if kind.container == "avi" and kind.b_frames:
+            raise InputError(f"{self.path}: decord misreads AVI files with B-frames; use backend pyav")
+        if kind.hidden_frames:
+            raise InputError(f"{self.path}: decord ignores the file's edit list; use backend pyav")
+        if kind.codec == "hevc" and kind.b_frames:
+            raise InputError(f"{self.path}: decord misreads HEVC with open GOPs; use backend pyav")
+        if self.announced not in (None, self._count):
+            raise InputError(f"{self.path}: is damaged and decord would not notice; use backend pyav")
+
+    def _open(self) -> Any:
+        return self._decord.VideoReader(str(self.path), ctx=self._decord.cpu(0), num_threads=1)
+
+    def _fetch(self, indices: list[int]) -> np.ndarray:
+        return self._guarded(lambda: self._open().get_batch(indices).asnumpy())
+
+    def _guarded(self, call: Callable[[], R]) -> R:
+        """Run `call` in a thread that can be left behind when it hangs."""
+        outcome: dict[str, Any] = {}
+
+        def work() -> None:
+            try:
+                outcome["value"] = call()
+            except Exception as error:
+                outcome["error"] = error
+
+        thread = threading.Thread(target=work, daemon=True, name=f"decord {self.path.name}")
+        thread.start()
+        thread.join(DECORD_TIMEOUT)
+        if thread.is_alive():
+            raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use backend pyav")
+        if "error" in outcome:
+            first_line = str(outcome["error"]).strip().splitlines()[:1] or ["no message"]
+            raise InputError(f"{self.path}: decord cannot read it ({first_line[0]})") from outcome["error"]
+        return outcome["value"]
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+
+class TorchCodecFrames(_ProbedFrames):
+    """A video file read by torchcodec in its exact seek mode."""
+
+    def __init__(self, path: Path) -> None:
+        self._decoders = _need("torchcodec.decoders", "torchcodec")
+        super().__init__(path)
+        try:
+            self._decoder: Any = self._decoders.VideoDecoder(
+                str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
+            )
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"{path}: torchcodec cannot read it ({_first_line(error)})") from error
+        found = len(self._decoder)
+        if found != self._count:
+            raise InputError(f"{path}: torchcodec counts {found} frames, not {self._count}; use backend pyav")
+
+    def _refuse(self, probe: PyAVFrames) -> None:
+        if probe.kind.container == "avi" and probe.kind.b_frames:
+            raise InputError(f"{self.path}: torchcodec misreads AVI files with B-frames; use backend pyav")
+        if self.announced not in (None, self._count):
+            raise InputError(f"{self.path}: is damaged and torchcodec would not notice; use backend pyav")
+
+    def _fetch(self, indices: list[int]) -> np.ndarray:
+        if self._decoder is None:
+            raise RuntimeError(f"{self.path}: is closed")
+        try:
+            return self._decoder.get_frames_at(indices).data.numpy()
+        except (RuntimeError, IndexError, ValueError) as error:
+            raise InputError(f"{self.path}: torchcodec cannot decode it ({_first_line(error)})") from error
+
+    def close(self) -> None:
+        """Drop the decoder."""
+        self._decoder = None
+
+
+def _need(module: str, extra: str) -> ModuleType:
+    """Import an optional package, late and with a clear message."""
+    try:
+        return importlib.import_module(module)
+    except (ImportError, OSError, RuntimeError) as error:  # torchcodec raises RuntimeError without FFmpeg
+        raise InputError(
+            f"backend {extra} cannot be imported ({_first_line(error)}); "
+            f"pip install 'video-saliency[{extra}]' or use backend pyav"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
