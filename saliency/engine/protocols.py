@@ -1,0 +1,160 @@
+"""Evaluation protocols by name: everything that decides a published number besides the model.
+
+`docs/protocol.md` says which published numbers each protocol belongs to.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from saliency.errors import InputError, nearest
+
+METRICS = ("cc", "nss", "auc_judd", "sim", "kld", "auc_shuffled")
+"""The metrics of a result, in the order of its columns."""
+
+LOWER_IS_BETTER = frozenset({"kld"})
+
+DENSITY_METRICS = ("cc", "sim", "kld")
+FIXATION_METRICS = ("nss", "auc_judd", "auc_shuffled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shuffled:
+    """How the negatives of the shuffled AUC are made and scored.
+
+    Attributes:
+        scheme: ``"dhf1k"``: the union of the fixations of `frames` other frames, drawn for each frame from
+            all evaluated frames; ``"video"``: all fixated points of the same video's other frames, less the
+            frame's own; ``"all"``: every fixation of every other evaluated frame, duplicates counted.
+        frames: how many frames the ``"dhf1k"`` scheme draws.
+        exclude: which frames the draw leaves out: those of the current ``"video"``, or ``"none"``.
+        one_per_video: draw at most one frame of each video.
+        step: score with the 0.1 threshold steps of the official code instead of the exact area.
+    """
+
+    scheme: Literal["dhf1k", "video", "all"] = "dhf1k"
+    frames: int = 10
+    exclude: Literal["video", "none"] = "video"
+    one_per_video: bool = False
+    step: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """One way to turn predictions into numbers.
+
+    Attributes:
+        name: what results call it.
+        resize: how a prediction is brought to the ground truth's size; ``"bilinear"`` uses half-pixel centres
+            without antialiasing, ``"bicubic"`` antialiases when it shrinks (as MATLAB's `imresize`).
+        letterbox: (H, W) on which prediction and ground truth are scored with bars around them, or None for
+            the ground truth's own size.
+        blur: standard deviation in pixels of a Gaussian over the resized prediction; 0 leaves it alone.
+        blur_size: side in pixels of that Gaussian's square window.
+        eight_bit: whether a prediction takes the 8-bit round trip of a PNG before it is resized (minimum to
+            0, maximum to 255, rounded).
+        sim_norm: how SIM normalises maps, see `saliency.metrics.sim`.
+        averaging: the headline mean: over all ``"frame"``s, or the mean of the ``"video"`` means.
+        undefined: what a frame without a value for a metric does to the mean: ``"skip"``; ``"zero"`` (counts
+            as 0); ``"drop_frame"`` (a frame without CC, NSS or SIM loses all its values); ``"poison"`` (the mean
+            is undefined).
+        constant: what a constant prediction scores: ``"defined"`` values (see the metrics) or ``"undefined"``.
+        shuffled: the shuffled AUC, or None where the protocol has none.
+        metrics: the metrics the protocol reports.
+        max_frames: the most frames scored, drawn from all evaluated frames by the seed; None scores all.
+    """
+
+    name: str
+    resize: Literal["bilinear", "bicubic"] = "bilinear"
+    letterbox: tuple[int, int] | None = None
+    blur: float = 0.0
+    blur_size: int = 11
+    eight_bit: bool = False
+    sim_norm: Literal["minmax", "sum"] = "minmax"
+    averaging: Literal["frame", "video"] = "frame"
+    undefined: Literal["skip", "zero", "drop_frame", "poison"] = "skip"
+    constant: Literal["defined", "undefined"] = "defined"
+    shuffled: Shuffled | None = dataclasses.field(default_factory=Shuffled)
+    metrics: tuple[str, ...] = METRICS
+    max_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.metrics) - set(METRICS))
+        if unknown:
+            raise InputError(f"unknown metric '{unknown[0]}'{nearest(unknown[0], METRICS)}; known: {METRICS}")
+        if ("auc_shuffled" in self.metrics) != (self.shuffled is not None):
+            raise InputError(f"protocol '{self.name}' needs both `shuffled` and the metric 'auc_shuffled', or neither")
+
+    def with_shuffled(self, scheme: Literal["dhf1k", "video", "all"]) -> "Protocol":
+        """The same protocol with another source of shuffled negatives, which its name then tells.
+
+        A data set of a single video needs ``"video"``: no other video can lend it negatives.
+        """
+        if self.shuffled is None:
+            raise InputError(f"protocol '{self.name}' has no shuffled AUC; take another protocol")
+        if scheme == self.shuffled.scheme:
+            return self
+        shuffled = dataclasses.replace(self.shuffled, scheme=scheme)
+        return dataclasses.replace(self, name=f"{self.name}+shuffled-{scheme}", shuffled=shuffled)
+
+
+_WITHOUT_SHUFFLED = tuple(metric for metric in METRICS if metric != "auc_shuffled")
+
+CANONICAL = Protocol(name="canonical")
+"""Ours: maps as they are, exact areas, undefined frames skipped and counted, frame mean."""
+
+DHF1K = Protocol(
+    name="dhf1k",
+    resize="bicubic",
+    eight_bit=True,
+    constant="undefined",
+    shuffled=Shuffled(exclude="none", step=True),
+    max_frames=50_000,
+)
+"""The benchmark's own MATLAB code: 8-bit maps, bicubic resize, at most 50 000 frames, 0.1 steps in sAUC."""
+
+VINET = Protocol(
+    name="vinet",
+    blur=2.0,
+    undefined="zero",
+    constant="undefined",
+    shuffled=None,
+    metrics=_WITHOUT_SHUFFLED,
+)
+"""ViNet v2 and Bi-KD: blurred after the resize, undefined values counted as 0."""
+
+TMFI = dataclasses.replace(VINET, name="tmfi", undefined="poison")
+"""TMFI-Net's test script: as ``vinet``, but a single undefined value makes the mean undefined."""
+
+UNISAL = Protocol(
+    name="unisal",
+    sim_norm="sum",
+    constant="undefined",
+    shuffled=Shuffled(exclude="none", one_per_video=True, step=True),
+)
+"""UNISAL: sum-normalised SIM, sAUC in 0.1 steps against a random frame of each of 10 random videos."""
+
+MSU = Protocol(
+    name="msu",
+    letterbox=(360, 640),
+    sim_norm="sum",
+    averaging="video",
+    shuffled=None,
+    metrics=_WITHOUT_SHUFFLED,
+)
+"""The MSU benchmark without its fit to the ground truth: letterbox, sum-normalised SIM, mean of video means."""
+
+PROTOCOLS = (CANONICAL, DHF1K, VINET, TMFI, UNISAL, MSU)
+
+
+def protocol_named(name: str) -> Protocol:
+    """Return the protocol of that name.
+
+    Raises:
+        InputError: there is none; the message names the nearest.
+    """
+    names = [protocol.name for protocol in PROTOCOLS]
+    for protocol in PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    raise InputError(f"no protocol '{name}'{nearest(name, names)}; known: {', '.join(names)}")
