@@ -134,12 +134,8 @@ def check_learners(preds: Mapping[str, Tensor], method: str, *roles: str) -> Non
     for role in roles:
         if role not in preds:
             known = ", ".join(preds)
-            raise InputError(
-                f"{method}: no learner is called '{role}' (learners: {known}){nearest(role, preds)}"
-            )
+            raise InputError(f"{method}: no learner is called '{role}' (learners: {known}){nearest(role, preds)}")
     shapes = {name: tuple(pred.shape) for name, pred in preds.items()}
     if len(set(shapes.values())) > 1:
         text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise TypeError(
-            f"{method} compares predictions of one shape, got {text}: learners need the same task's head"
-        )
+        raise TypeError(f"{method} compares predictions of one shape, got {text}: learners need the same task's head")

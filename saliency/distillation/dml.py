@@ -20,7 +20,8 @@ class DML:
     loss_n = weight * sum_k 1 / (K - 1) * sum_{j != k} divergence(student k, teacher j)
 
     Attributes:
-        average: divide by K - 1 as the paper does; the authors' code (TensorFlow) sums. Equal for two models.
+        average: divide by K - 1 (the other learners that could score the sample) as the paper does; the
+            authors' code (TensorFlow) sums. Equal for two models.
         stop_gradient: a teacher is not changed by its students.
         weight: factor of the transfer loss.
         task_weight: factor of the task losses.
@@ -43,6 +44,7 @@ class DML:
         check_learners(preds, "DML")
         valid = {name: losses[name].isfinite() for name in preds}
         teachers = {name: pred.detach() if self.stop_gradient else pred for name, pred in preds.items()}
+        scored = torch.stack(list(valid.values()))  # (K, B)
         loss = torch.zeros_like(next(iter(losses.values())))
         for student, pred in preds.items():
             if not learns(pred):
@@ -50,5 +52,6 @@ class DML:
             for name, teacher in teachers.items():
                 if name != student:
                     loss = loss + pay(divergence, pred, teacher, valid[student] & valid[name])
-        weight = self.weight / (len(preds) - 1) if self.average else self.weight
-        return Transfer(weight * loss, torch.stack(list(valid.values())), self.task_weight)
+        if self.average:
+            loss = loss / (scored.sum(0) - 1).clamp(min=1)
+        return Transfer(self.weight * loss, scored, self.task_weight)

@@ -54,9 +54,7 @@ class KLDP:
         elif confidences is not None:
             scores = [confidences[name].detach() for name in targets]
         else:
-            raise InputError(
-                "unsupervised KL+DP needs the task's confidences: pass them or set supervised=True"
-            )
+            raise InputError("unsupervised KL+DP needs the task's confidences: pass them or set supervised=True")
 
         # The first of equals wins, so the initial student stays the target unless it is strictly beaten.
         score = torch.stack(scores)  # (1 + teachers, B)
