@@ -85,15 +85,16 @@ class SaliencyTask:
         loss = self.kl_weight * _kl(q, self._bounded(p))
 
         # CC does not depend on scale: taken from the normalised maps, tiny predictions do not underflow.
+        usable = p_valid & q_valid
         flat = _constant(pred) | _constant(density)
         p = p - p.mean((-2, -1), keepdim=True)
         q = q - q.mean((-2, -1), keepdim=True)
         product = _norm(p) * _norm(q)
-        cc = (p * q).sum((-2, -1)) / torch.where(flat, 1.0, product)
+        cc = (p * q).sum((-2, -1)) / torch.where(flat | ~usable, 1.0, product)
         if self.degenerate == "propagate":
             return loss + self.cc_weight * cc * torch.where(flat, torch.nan, 1.0)
         loss = loss + self.cc_weight * torch.where(flat, 0.0, cc)
-        return torch.where(p_valid & q_valid, loss, torch.nan)
+        return torch.where(usable, loss, torch.nan)
 
     def ranking(self, pred: Tensor, target: SaliencyTarget, loss: Tensor) -> Tensor:
         """(B,) the task loss decides who teaches."""
