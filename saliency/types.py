@@ -87,16 +87,21 @@ class SegmentationTarget:
     """Ground truth of a batch of images.
 
     Attributes:
-        labels: (B, H, W) int64, a class in [0, C) or `IGNORED`.
+        labels: (B, H, W) int64, a class in [0, C) or `IGNORED`; smaller images are filled up with `IGNORED`
+            below and to the right.
         classes: (B, N) int64, the classes that occur in each image in increasing order, -1 fills the row.
             Found on the CPU when the batch is made, so that no later step waits for the device.
-        content: fractions (rows, columns) in (0, 1] of the models' input that show the image; padding below
-            and to the right of it has no label.
+        seed: of the random points of the loss: a function of the samples, the same for all learners.
+        sizes: (rows, columns) of each image's own labels; empty: all are (H, W).
+        content: fractions (rows, columns) in (0, 1] of the models' input that show each image, the rest is
+            padding below and to the right; empty: there is no padding.
     """
 
     labels: Tensor
     classes: Tensor
-    content: tuple[float, float] = (1.0, 1.0)
+    seed: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
+    content: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +114,11 @@ class MaskPrediction:
         mask_logits: per layer (B, Q, h, w).
         labelled: (B, H', W') in [0, 1], how far each cell of the common grid has a label; set by
             `SegmentationTask.align`.
-        content: see `SegmentationTarget`.
     """
 
     class_logits: tuple[Tensor, ...]
     mask_logits: tuple[Tensor, ...]
     labelled: Tensor | None = None
-    content: tuple[float, float] = (1.0, 1.0)
-
-    def detach(self) -> "MaskPrediction":
-        """The same prediction without gradient."""
-        return MaskPrediction(
-            tuple(logits.detach() for logits in self.class_logits),
-            tuple(logits.detach() for logits in self.mask_logits),
-            self.labelled,
-            self.content,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,248 @@
+"""Mask2Former for semantic segmentation, with ResNet-50, Swin-T or Swin-S in front.
+
+Paper: Cheng et al., "Masked-attention Mask Transformer for Universal Image Segmentation", CVPR 2022.
+Original code: github.com/facebookresearch/Mask2Former (MIT). The network itself is the one of the
+`transformers` library (Apache-2.0), which is imported when a model is built; this file describes the
+published variants, loads their weights and gives the outputs a shape of our own.
+
+Deviations: inputs of any size (features are resized to each other, as the library does). The published
+ResNet-50 keeps its batch norms as they were after ImageNet, which `ResNet.frozen_norm` repeats.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor, nn
+
+from saliency.errors import InputError
+from saliency.types import Init, InputSpec, MaskPrediction
+
+if TYPE_CHECKING:
+    import transformers
+
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResNet:
+    """A residual network as backbone.
+
+    Attributes:
+        stem: channels of the first convolution.
+        widths: channels of the four stages.
+        depths: blocks of the four stages.
+        block: ``"bottleneck"`` (ResNet-50 and larger) or ``"basic"``.
+        frozen_norm: batch norms are constants: statistics, scale and shift stay as they were loaded. Only for
+            pretrained weights.
+    """
+
+    stem: int = 64
+    widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)
+    depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    block: Literal["bottleneck", "basic"] = "bottleneck"
+    frozen_norm: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swin:
+    """A Swin transformer as backbone.
+
+    Attributes:
+        width: channels of the first stage; they double from stage to stage.
+        depths: blocks of the four stages.
+        heads: attention heads of the four stages.
+        window: side of the attention windows in tokens.
+        drop_path: rate at which residual branches are dropped in training, rising linearly from 0.
+    """
+
+    width: int = 96
+    depths: tuple[int, int, int, int] = (2, 2, 6, 2)
+    heads: tuple[int, int, int, int] = (3, 6, 12, 24)
+    window: int = 7
+    drop_path: float = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask2FormerConfig:
+    """Mask2Former; the defaults are the published ADE20K models.
+
+    Attributes:
+        input: the image it wants; its size is that of training crops, any other works.
+        num_classes: classes without "no object".
+        backbone: what turns the image into features.
+        queries: masks per image.
+        width: channels of the pixel decoder, the masks and the queries; a multiple of 32.
+        heads: attention heads.
+        encoder_layers: deformable attention layers of the pixel decoder.
+        encoder_feedforward: hidden channels of those layers.
+        decoder_layers: layers of the query decoder. The model predicts before the first and after each.
+        decoder_feedforward: hidden channels of those layers.
+        hub: repository with published weights for ``init="hub"``; None where there is none.
+    """
+
+    input: InputSpec = field(default_factory=lambda: InputSpec(length=1, size=(512, 512)))
+    num_classes: int = 150
+    backbone: ResNet | Swin = field(default_factory=ResNet)
+    queries: int = 100
+    width: int = 256
+    heads: int = 8
+    encoder_layers: int = 6
+    encoder_feedforward: int = 1024
+    decoder_layers: int = 9
+    decoder_feedforward: int = 2048
+    hub: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.width % 32 or self.width % self.heads:
+            raise ValueError(f"width must be a multiple of 32 and of heads={self.heads}, got {self.width}")
+
+    def build(self, init: Init = "scratch") -> "Mask2Former":
+        """Make the model.
+
+        Args:
+            init: ``"scratch"``; ``"hub"``: the published weights, downloaded or from the hub's cache; the path
+                of a folder in the hub's format; or the path of a detectron2 ``.pkl`` of the original code.
+
+        Raises:
+            InputError: the library is missing or the weights cannot be had.
+        """
+        library = _library()
+        if init == "scratch":
+            return Mask2Former(self, library.Mask2FormerForUniversalSegmentation(self._foreign(library)))
+        if init == "hub" and self.hub is None:
+            raise InputError(
+                "this Mask2Former has no weights on the model hub; for ResNet-50 download model_final_500878.pkl "
+                "(ADE20K semantic segmentation, R50, github.com/facebookresearch/Mask2Former/blob/main/MODEL_ZOO.md) "
+                "and give its path as init"
+            )
+        if Path(init).suffix == ".pkl":
+            from saliency.models.mask2former_official import load_official
+
+            model = self.build()
+            load_official(model, self, Path(init))
+            return model
+        return Mask2Former(self, self._pretrained(library, self.hub if init == "hub" else init, folder=init != "hub"))
+
+    def _pretrained(self, library: Any, source: str | None, *, folder: bool) -> "transformers.PreTrainedModel":
+        """Load weights in the hub's format."""
+        assert source is not None
+        if folder and not (Path(source) / "config.json").is_file():
+            raise InputError(
+                f"init '{source}' is no folder with config.json and model.safetensors; "
+                "use 'scratch', 'hub', or the path of such a folder, a .safetensors checkpoint or a .pkl"
+            )
+        try:
+            network, report = library.Mask2FormerForUniversalSegmentation.from_pretrained(
+                source, config=self._foreign(library), output_loading_info=True, local_files_only=folder
+            )
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(
+                f"cannot load the Mask2Former weights '{source}' ({reason}); without network put config.json and "
+                f"model.safetensors of huggingface.co/{self.hub} into a folder and give it as init"
+            ) from error
+        except RuntimeError as error:  # tensors of other shapes
+            raise InputError(f"the weights '{source}' do not fit this model: {str(error).splitlines()[0]}") from error
+        wrong = sorted([*report["missing_keys"], *report["mismatched_keys"]], key=str)
+        if wrong:
+            raise InputError(
+                f"the weights '{source}' do not fit this model, e.g. {wrong[0]}: use the config they are for"
+            )
+        return network
+
+    def _foreign(self, library: Any) -> "transformers.Mask2FormerConfig":
+        """This config in the library's words."""
+        backbone = self.backbone
+        if isinstance(backbone, ResNet):
+            foreign = library.ResNetConfig(
+                embedding_size=backbone.stem,
+                hidden_sizes=list(backbone.widths),
+                depths=list(backbone.depths),
+                layer_type=backbone.block,
+                out_features=STAGES,
+            )
+        else:
+            foreign = library.SwinConfig(
+                image_size=self.input.size[0],
+                embed_dim=backbone.width,
+                depths=list(backbone.depths),
+                num_heads=list(backbone.heads),
+                window_size=backbone.window,
+                drop_path_rate=backbone.drop_path,
+                out_features=STAGES,
+            )
+        return library.Mask2FormerConfig(
+            backbone_config=foreign,
+            num_labels=self.num_classes,
+            num_queries=self.queries,
+            feature_size=self.width,
+            mask_feature_size=self.width,
+            hidden_dim=self.width,
+            num_attention_heads=self.heads,
+            encoder_layers=self.encoder_layers,
+            encoder_feedforward_dim=self.encoder_feedforward,
+            decoder_layers=self.decoder_layers + 1,  # the library counts the prediction before the first layer
+            dim_feedforward=self.decoder_feedforward,
+            dropout=0.0,
+            output_auxiliary_logits=True,
+        )
+
+
+MASK2FORMER_R50 = Mask2FormerConfig()
+MASK2FORMER_SWIN_T = Mask2FormerConfig(backbone=Swin(), hub="facebook/mask2former-swin-tiny-ade-semantic")
+MASK2FORMER_SWIN_S = Mask2FormerConfig(
+    backbone=Swin(depths=(2, 2, 18, 2)), hub="facebook/mask2former-swin-small-ade-semantic"
+)
+
+
+class Mask2Former(nn.Module):
+    """(B, 3, H, W) normalised image -> `MaskPrediction` with masks of (H / 4, W / 4)."""
+
+    def __init__(self, config: Mask2FormerConfig, network: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        if hasattr(network, "criterion"):
+            del network.criterion  # the library's loss is not used; its buffer would be saved with the weights
+        if self._frozen_norm:
+            for norm in self._norms():
+                norm.requires_grad_(False)
+        self.train()
+
+    def forward(self, image: Tensor) -> MaskPrediction:
+        """Predict masks and their classes; the last layer's come last."""
+        output = self.network(pixel_values=image)
+        layers: list[dict[str, Tensor]] = output.auxiliary_logits
+        return MaskPrediction(
+            class_logits=(*(a["class_queries_logits"] for a in layers), output.class_queries_logits),
+            mask_logits=(*(a["masks_queries_logits"] for a in layers), output.masks_queries_logits),
+        )
+
+    def train(self, mode: bool = True) -> "Mask2Former":
+        """Set training mode; frozen batch norms stay in evaluation mode."""
+        super().train(mode)
+        if self._frozen_norm:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    @property
+    def _frozen_norm(self) -> bool:
+        return isinstance(self.config.backbone, ResNet) and self.config.backbone.frozen_norm
+
+    def _norms(self) -> list[nn.Module]:
+        return [module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _library() -> Any:
+    """Import what is needed of `transformers`."""
+    try:
+        import transformers
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        raise InputError(
+            "Mask2Former needs the transformers package: pip install 'video-saliency[segmentation]'"
+        ) from None
+    return transformers
