@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from saliency.datasets.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource, open_frames
+from saliency.io.frames import Backend, FrameSource, open_frames
 from saliency.io.transforms import make_clip, resize_frames, resize_map
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
@@ -49,7 +49,7 @@ class AnnotatedVideo(ABC):
     path: Path
     num_frames: int
     size: tuple[int, int]
-    backend: str = "pyav"
+    backend: Backend = "pyav"
     annotated: bool = True
     may_be_empty: bool = False
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
+from scipy.io import savemat
 
 from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
@@ -81,5 +83,47 @@ def dot_videos(tmp_path: Path) -> Callable[..., list[AnnotatedVideo]]:
             )
             for k, n in enumerate(lengths)
         ]
+
+    return make
+
+
+def write_maps(folder: Path, stems: list[str], height: int = HEIGHT, width: int = WIDTH, suffix: str = ".png") -> None:
+    """Write maps whose frame i has its only fixation at x = i, y = i // 2, as `DotVideo`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, stem in enumerate(stems):
+        values = np.zeros((height, width), dtype=np.uint8)
+        values[i // 2, i] = 255
+        if suffix == ".png":
+            Image.fromarray(values).save(folder / f"{stem}.png")
+        else:
+            savemat(folder / f"{stem}.mat", {"I": values // 255})
+
+
+def write_frames(folder: Path, stems: list[str], height: int = HEIGHT, width: int = WIDTH) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, stem in enumerate(stems):
+        Image.fromarray(grey_frame(i, height, width)).save(folder / f"{stem}.png")
+
+
+@pytest.fixture
+def dhf1k_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Make a tree in DHF1K's layout: video number -> number of frames."""
+
+    def make(
+        lengths: dict[int, int], *, videos: bool = True, images: bool = False, hidden: tuple[int, ...] = ()
+    ) -> Path:
+        root = tmp_path / "DHF1K"
+        for number, n in lengths.items():
+            stems = [f"{i:04d}" for i in range(1, n + 1)]
+            annotation = root / "annotation" / f"{number:04d}"
+            if videos:
+                write_video(root / "video" / f"{number:03d}.AVI", n)
+            if images:
+                write_frames(annotation / "images", stems)
+            if number not in hidden:
+                write_maps(annotation / "maps", stems)
+                write_maps(annotation / "fixation", stems)
+                write_maps(annotation / "fixation" / "maps", stems, suffix=".mat")
+        return root
 
     return make
