@@ -301,9 +301,7 @@ class MapFolder:
                 )
             yield frame, pred
 
-    def _from_array(
-        self, path: Path, video: AnnotatedVideo, frames: Sequence[int]
-    ) -> Iterator[tuple[int, Tensor]]:
+    def _from_array(self, path: Path, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
@@ -319,7 +317,9 @@ class MapFolder:
         """Frame -> its file."""
         folder = self.root / video.id
         if not folder.is_dir():
-            raise InputError(f"{folder} does not exist; expected the maps of video {video.id} there (or {video.id}.npy)")
+            raise InputError(
+                f"{folder} does not exist; expected the maps of video {video.id} there (or {video.id}.npy)"
+            )
         found = [path for path in folder.iterdir() if path.suffix.lower() in (".png", ".npy")]
         kinds = {path.suffix.lower() for path in found}
         if not found:
@@ -331,7 +331,7 @@ class MapFolder:
             return dict(enumerate(found))
         if len(found) > video.num_frames:
             raise InputError(
-                f"{folder} has {len(found)} maps but video {video.id} has {video.num_frames} frames; remove what is extra"
+                f"{folder} has {len(found)} maps but video {video.id} has {video.num_frames} frames; remove the rest"
             )
         by_number = {number - 1: path for path in found if (number := _number(path)) is not None}
         missing = [frame for frame in frames if frame not in by_number]

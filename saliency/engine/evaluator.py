@@ -151,6 +151,7 @@ def evaluate_many(
     results = []
     for predictor, own in zip(predictors, rows, strict=True):
         metadata = {**common, "predictor": dict(getattr(predictor, "metadata", {}))}
+        metadata["own_truth"] = isinstance(predictor, OwnTruth)
         result = Result(name=predictor.name, dataset=dataset, protocol=protocol, rows=own, metadata=metadata)
         _warn(result)
         results.append(result)

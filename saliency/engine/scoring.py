@@ -82,7 +82,9 @@ def make_truth(
     where = f"video {video.id}, frame {frame}"
     for what, found in (("density", density.shape), ("fixation", fixations.shape)):
         if tuple(found) != tuple(video.size):
-            raise InputError(f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map")
+            raise InputError(
+                f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
+            )
     if not np.isfinite(density).all() or density.min() < 0:
         raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
     checksum = zlib.crc32(np.packbits(fixations), zlib.crc32(np.ascontiguousarray(density)))
@@ -145,7 +147,9 @@ def score(
     flags["resized_pred"] = int(tuple(pred.shape) != tuple(size))
     if not bool(torch.isfinite(pred).all()):
         if on_bad == "raise":
-            raise InputError(f"{where}: the prediction has NaN or infinite values; mend the model, or count such frames")
+            raise InputError(
+                f"{where}: the prediction has NaN or infinite values; mend the model, or count such frames"
+            )
         flags["bad_pred"] = 1
         nothing = dict.fromkeys(protocol.metrics, float("nan"))
         return FrameRow(truth.video, truth.frame, nothing, flags, truth.checksum)

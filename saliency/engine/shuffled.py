@@ -50,9 +50,7 @@ class FixationPool:
         if self.shuffled.scheme == "video":
             return np.argwhere(self._union(current, size) & ~fixations)
         if self.shuffled.scheme == "all":
-            chosen = [
-                (v, f) for v, frames in enumerate(self._frames) for f in frames if (v, f) != (current, frame)
-            ]
+            chosen = [(v, f) for v, frames in enumerate(self._frames) for f in frames if (v, f) != (current, frame)]
         else:
             chosen = self._draw(current, frame)
         points = [_rescale(self.points(v, f), self._size(v), size) for v, f in chosen]

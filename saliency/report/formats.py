@@ -1,0 +1,244 @@
+"""Leaderboard tables as text: Markdown, CSV, JSON and LaTeX (booktabs)."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+
+from saliency.engine.protocols import LOWER_IS_BETTER
+from saliency.report.tables import Cell, Gain, Line, Table
+
+MISSING = "–"
+HEADINGS = {
+    "cc": "CC",
+    "nss": "NSS",
+    "auc_judd": "AUC-J",
+    "sim": "SIM",
+    "kld": "KLD",
+    "auc_shuffled": "s-AUC",
+}
+PUBLISHED_HEADING = "Published, not re-run"
+LEGEND = (
+    "Best in bold, second best underlined; brackets: 95 % bootstrap interval over videos; ± : standard deviation "
+    "over training runs"
+)
+GAIN_LEGEND = (
+    "Differences later minus earlier stage, with 95 % bootstrap interval over videos; * paired sign-flip test over "
+    "videos p < 0.05 (not adjusted)"
+)
+
+
+def heading(metric: str) -> str:
+    """A metric's name and direction, e.g. ``"CC ↑"``."""
+    return f"{HEADINGS.get(metric, metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """A table's number, three digits; ``–`` where there is none (never 0)."""
+    if value is None:
+        return MISSING
+    value = round(value, 3) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return f"{value:+.3f}" if signed else f"{value:.3f}"
+
+
+def test_legend(table: Table) -> str:
+    """What the stars of the main table mean, or nothing."""
+    if not table.baseline:
+        return ""
+    return (
+        f"* differs from '{table.baseline}' (paired sign-flip test over videos, p < 0.05 after Holm's adjustment "
+        "for the rows)"
+    )
+
+
+def significant(cell: Cell) -> bool:
+    """Whether the cell's test says p < 0.05."""
+    return cell.p is not None and cell.p < 0.05
+
+
+def markdown(tables: Sequence[Table], title: str) -> str:
+    """All tables as GitHub Markdown."""
+    out = [f"# {title}", ""]
+    for table in tables:
+        out += [f"## {table.dataset}", ""]
+        if table.lines:
+            out += [f"{table.note}.", ""]
+            out += _markdown_rows(["model", *map(heading, table.metrics)], [_markdown_line(ln) for ln in table.lines])
+            legend = ". ".join(filter(None, [LEGEND, test_legend(table)]))
+            out += ["", f"{legend}.", ""]
+        if table.gains:
+            out += ["### Gain of each stage", ""]
+            out += _markdown_rows(
+                ["model", "stages", *map(heading, table.metrics)], [_markdown_gain(g) for g in table.gains]
+            )
+            out += ["", f"{GAIN_LEGEND}.", ""]
+        if table.published:
+            out += [f"### {PUBLISHED_HEADING}", ""]
+            lines = [
+                [ln.row.label, *(number(ln.cells[m].value) for m in table.metrics), ln.row.source]
+                for ln in table.published
+            ]
+            out += [*_markdown_rows(["model", *map(heading, table.metrics), "source"], lines), ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def csv_text(tables: Sequence[Table], title: str) -> str:
+    """All rows of all tables, one line each; an empty cell where there is no number."""
+    del title
+    metrics = list(dict.fromkeys(metric for table in tables for metric in table.metrics))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    suffixes = ("", "_low", "_high", "_std", "_p")
+    head = ["dataset", "kind", "name", "stage", "protocol", "frames", "runs", "source"]
+    writer.writerow(head + [metric + suffix for metric in metrics for suffix in suffixes])
+    for table in tables:
+        for line in [*table.lines, *table.published]:
+            row = line.row
+            cells = [line.cells.get(metric, Cell(value=None)) for metric in metrics]
+            writer.writerow(
+                [row.dataset, row.kind, row.name, row.stage, row.protocol, row.frames or "", row.runs, row.source]
+                + [value for cell in cells for value in _csv_cell(cell)]
+            )
+        for gain in table.gains:
+            cells = [gain.cells.get(metric, Cell(value=None)) for metric in metrics]
+            stage = f"{gain.later} - {gain.earlier}"
+            writer.writerow(
+                [table.dataset, "gain", gain.name, stage, "", "", "", ""]
+                + [value for cell in cells for value in _csv_cell(cell)]
+            )
+    return out.getvalue()
+
+
+def json_text(tables: Sequence[Table], title: str) -> str:
+    """Everything the tables know, per-video means included."""
+    content = {
+        "title": title,
+        "tables": [
+            {
+                "dataset": table.dataset,
+                "note": table.note,
+                "baseline": table.baseline or None,
+                "metrics": list(table.metrics),
+                "lower_is_better": [metric for metric in table.metrics if metric in LOWER_IS_BETTER],
+                "rows": [_json_line(line) for line in table.lines],
+                "gains": [
+                    {"name": g.name, "earlier": g.earlier, "later": g.later, "metrics": _json_cells(g.cells)}
+                    for g in table.gains
+                ],
+                "published": [_json_line(line) for line in table.published],
+            }
+            for table in tables
+        ],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def latex(tables: Sequence[Table], title: str) -> str:
+    """All tables for a paper that loads `booktabs`."""
+    out = [f"% {title}. Needs \\usepackage{{booktabs}}.", ""]
+    for table in tables:
+        columns = "l" + "c" * len(table.metrics)
+        caption = ": ".join(filter(None, [table.dataset, table.note]))
+        out += [r"\begin{table}[t]", r"\centering", rf"\caption{{{_tex(caption)}.}}"]
+        out += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+        heads = [
+            rf"{_tex(HEADINGS.get(m, m))} $\{'down' if m in LOWER_IS_BETTER else 'up'}arrow$" for m in table.metrics
+        ]
+        out += [" & ".join(["Model", *heads]) + r" \\", r"\midrule"]
+        for line in table.lines:
+            cells = [_latex_cell(line.cells[m]) for m in table.metrics]
+            out.append(" & ".join([_tex(line.row.label), *cells]) + r" \\")
+        if table.published:
+            if table.lines:
+                out.append(r"\midrule")
+            out.append(rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{PUBLISHED_HEADING}}}}} \\")
+            for line in table.published:
+                cells = [_latex_number(line.cells[m].value) for m in table.metrics]
+                out.append(" & ".join([_tex(line.row.label), *cells]) + r" \\")
+        if table.gains:
+            out += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{Gain of each stage}}}} \\"]
+            for gain in table.gains:
+                name = _tex(f"{gain.name}: {gain.later} - {gain.earlier}")
+                cells = [_latex_number(gain.cells[m].value, signed=True) for m in table.metrics]
+                out.append(" & ".join([name, *cells]) + r" \\")
+        out += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(out)
+
+
+def _markdown_rows(head: list[str], lines: list[list[str]]) -> list[str]:
+    rule = ["---:" if cell[-1] in "↑↓" else "---" for cell in head]
+    return [
+        "| " + " | ".join(cells) + " |"
+        for cells in [head, rule, *([c.replace("|", r"\|") for c in ln] for ln in lines)]
+    ]
+
+
+def _markdown_line(line: Line) -> list[str]:
+    runs = f" ({line.row.runs} runs)" if line.row.runs > 1 else ""
+    return [f"{line.row.label}{runs}", *(_markdown_cell(cell) for cell in line.cells.values())]
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = number(cell.value)
+    if cell.value is None:
+        return text
+    if cell.spread is not None:
+        text += f" ± {cell.spread:.3f}"
+    text = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(cell.rank, text)
+    if significant(cell):
+        text += r"\*"
+    if cell.interval is not None:
+        text += f" [{cell.interval.low:.3f}, {cell.interval.high:.3f}]"
+    return text
+
+
+def _markdown_gain(gain: Gain) -> list[str]:
+    cells = []
+    for cell in gain.cells.values():
+        text = number(cell.value, signed=True)
+        if cell.value is not None:
+            text += r"\*" if significant(cell) else ""
+            text += f" [{cell.interval.low:+.3f}, {cell.interval.high:+.3f}]" if cell.interval else ""
+        cells.append(text)
+    return [gain.name, f"{gain.earlier} → {gain.later}", *cells]
+
+
+def _csv_cell(cell: Cell) -> list[object]:
+    interval = cell.interval
+    values = [cell.value, interval and interval.low, interval and interval.high, cell.spread, cell.p]
+    return ["" if value is None else repr(float(value)) for value in values]
+
+
+def _json_line(line: Line) -> dict[str, object]:
+    row = dataclasses.asdict(line.row)
+    row["metrics"] = _json_cells(line.cells)
+    del row["spread"]
+    return row
+
+
+def _json_cells(cells: Mapping[str, Cell]) -> dict[str, object]:
+    return {metric: dataclasses.asdict(cell) for metric, cell in cells.items()}
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = _latex_number(cell.value)
+    if cell.value is not None and cell.spread is not None:
+        text += rf" $\pm$ {cell.spread:.3f}"
+    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(cell.rank, text)
+    return text + "$^*$" if significant(cell) else text
+
+
+def _latex_number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return "--"
+    text = number(value, signed=signed)
+    return f"${text}$" if text[0] in "+-" else text
+
+
+_TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}"}
+_TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "·": r"$\cdot$", "→": r"$\rightarrow$", "–": "--"}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)

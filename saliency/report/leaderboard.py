@@ -1,0 +1,79 @@
+"""Write leaderboards: any rows in, Markdown, CSV, JSON, LaTeX and a self-contained HTML page out."""
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from saliency.errors import InputError, nearest
+from saliency.io.atomic import write_atomic
+from saliency.report.formats import csv_text, json_text, latex, markdown
+from saliency.report.page import html
+from saliency.report.tables import STAGES, LeaderboardRow, build_tables
+
+FORMATS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex, "html": html}
+"""File suffix -> function (tables, title) -> text."""
+
+
+def write_leaderboard(
+    rows: Sequence[LeaderboardRow],
+    folder: str | Path,
+    stem: str = "leaderboard",
+    *,
+    title: str = "Leaderboard",
+    baseline: str | None = None,
+    stages: Sequence[str] = STAGES,
+    formats: Sequence[str] = tuple(FORMATS),
+    samples: int = 2000,
+    seed: int = 0,
+) -> dict[str, Path]:
+    """Write the leaderboard in several formats and return format -> file.
+
+    Args:
+        rows: all lines, of any number of data sets; rows that differ only in the run (seed) are averaged.
+        folder: where the files go; made if needed.
+        stem: their name without suffix.
+        title: heading.
+        baseline: label or name of the row that the paired tests compare with.
+        stages: order of the stages, for the gains of a transfer.
+        formats: which of md, csv, json, tex, html.
+        samples: bootstrap resamples.
+        seed: of the resampling.
+
+    Raises:
+        InputError: no rows, mixed protocols, no such baseline, or an unknown format.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"no leaderboard format '{name}'{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}")
+    tables = build_tables(rows, baseline=baseline, stages=stages, samples=samples, seed=seed)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name in formats:
+        written[name] = folder / f"{stem}.{name}"
+        with write_atomic(written[name]) as file:
+            file.write(FORMATS[name](tables, title))
+    return written
+
+
+def published_rows(dataset: str | None = None) -> list[LeaderboardRow]:
+    """The numbers of papers that ship with the package, with their sources; never re-run here.
+
+    Args:
+        dataset: only those of this data set, e.g. ``"DHF1K test"``.
+    """
+    text = resources.files("saliency").joinpath("assets/leaderboard/published.json").read_text(encoding="utf-8")
+    stored: list[dict[str, Any]] = json.loads(text)["rows"]
+    return [
+        LeaderboardRow(
+            name=row["name"],
+            dataset=row["dataset"],
+            metrics=row["metrics"],
+            kind="published",
+            source=row["source"],
+        )
+        for row in stored
+        if dataset is None or row["dataset"] == dataset
+    ]
