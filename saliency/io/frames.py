@@ -56,7 +56,8 @@ _FORMATS = (
     "mov,avi,matroska,webm,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,vc1,mjpeg,flv,asf,ogg,gif,apng,"
     "mxf,mxf_opatom,nut,rm,yuv4mpegpipe,dv,wtv,rawvideo,swf,nsv,gxf,mp3,wav,flac,aac,ac3,amr,aiff"
 )
-_LOCAL_ONLY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+LOCAL_ONLY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+"""Options of `av.open` that keep FFmpeg to one local file of a known format."""
 
 
 class FrameSource(ABC):
@@ -300,7 +301,7 @@ class PyAVFrames(FrameSource):
             self._first_pts = first.pts
             self._time_base = stream.time_base or Fraction(1, 1000)
             rate = stream.average_rate or stream.guessed_rate
-            self._codec = stream.codec_context.name
+            self._codec = stream.codec_context.codec.canonical_name
             self._has_b_frames = bool(stream.codec_context.has_b_frames)
             self._format = reader.container.format.name.split(",")[0]
             # MP4 counts samples that an edit list hides, and packed B-frames are counted one by one:
@@ -502,10 +503,10 @@ class _Reader:
         path = self.path
         self.upcoming: int | None = 0
         try:
-            self.container = av.open(str(path.absolute()), mode="r", options=_LOCAL_ONLY)
+            self.container = av.open(str(path.absolute()), mode="r", options=LOCAL_ONLY)
         except (FFmpegError, ValueError) as error:
             raise InputError(
-                f"{path}: is not a video file that can be read ({_reason(error)}); "
+                f"{path}: is not a video file that can be read ({reason(error)}); "
                 "re-encode it, e.g. to H.264 in MP4, or fetch it again"
             ) from error
         try:
@@ -537,7 +538,7 @@ class _Reader:
                 if packet.size:
                     yield packet
         except FFmpegError as error:
-            log.warning("%s: stops being readable (%s)", self.path, _reason(error))
+            log.warning("%s: stops being readable (%s)", self.path, reason(error))
 
     def next(self) -> av.VideoFrame | None:
         """Return the next frame in presentation order, None at the end."""
@@ -552,7 +553,7 @@ class _Reader:
         try:
             self.container.seek(pts, stream=self.stream, backward=True, any_frame=False)
         except FFmpegError as error:
-            raise InputError(f"{self.path}: cannot be searched ({_reason(error)})") from error
+            raise InputError(f"{self.path}: cannot be searched ({reason(error)})") from error
         self.upcoming = None
         self._decoded = self._decode()
 
@@ -573,18 +574,22 @@ class _Reader:
             yield from self.container.decode(self.stream)
         except FFmpegError as error:
             where = "at its first frame" if self.upcoming in (None, 0) else f"after {self.upcoming} frames"
-            raise InputError(f"{self.path}: decoding failed {where} ({_reason(error)}); the file is damaged") from error
+            raise InputError(f"{self.path}: decoding failed {where} ({reason(error)}); the file is damaged") from error
 
 
 def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if pictures and all(s.codec_context is None for s in pictures):
+        raise InputError(f"{path}: no decoder for its video; re-encode it, e.g. to H.264 in MP4")
+    pictures = [s for s in pictures if s.codec_context is not None]
     if not pictures:
         kinds = sorted({s.type for s in container.streams}) or ["no streams"]
         raise InputError(f"{path}: has no video in it (only {', '.join(kinds)})")
     return max(pictures, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Return what FFmpeg says about an error, without the file's name."""
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -1,0 +1,298 @@
+"""Write frames to an MP4 that plays everywhere: H.264, yuv420p, with the sound of another file if wanted."""
+
+import logging
+import math
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.audio import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from saliency.errors import InputError
+from saliency.io.frames import LOCAL_ONLY, reason
+
+log = logging.getLogger(__name__)
+
+AUDIO_COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
+"""Audio codecs that are copied into the MP4 as they are; others are encoded again as AAC."""
+
+_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
+_KEYFRAME_SECONDS = 2
+"""Distance of keyframes: what a killed process may lose, and how coarsely players search."""
+
+_CLOCK = Fraction(1, 90_000)
+"""Unit of time of videos with varying frame distances."""
+
+
+class VideoWriter:
+    """Writes RGB frames to an MP4. Use it as a context manager.
+
+    Odd sizes: yuv420p stores one colour value per 2x2 pixels, so the stored width and height must be even. The
+    last column or row is repeated once; no pixel is lost, moved or scaled.
+
+    Colours are stored and tagged as BT.709, limited range.
+
+    The file is written under a temporary name beside `path` and takes its name when it is closed, also when
+    the body of the ``with`` raises: what was written stays playable. Without any frame no file appears.
+
+    Attributes:
+        path: the file to write.
+        stored_size: (H, W) of the video in the file, both even.
+        frames: number of frames written so far.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        size: tuple[int, int],
+        audio_from: str | Path | None = None,
+        *,
+        audio_offset: float = 0.0,
+        variable_rate: bool = False,
+        crf: int = 18,
+        preset: str = "veryfast",
+    ) -> None:
+        """Start a file.
+
+        Args:
+            path: ends in ``.mp4``; its folder must exist.
+            fps: frames per second.
+            size: (H, W) of the frames.
+            audio_from: a video whose sound is kept; one without sound is fine.
+            audio_offset: time in seconds, on the clock of `audio_from`, of the first frame written.
+            variable_rate: True to give `write` the time of each frame.
+            crf: x264's constant quality, 0 (lossless) to 51; 18 is visually near lossless.
+            preset: x264's speed.
+
+        Raises:
+            InputError: an argument is out of range or the file cannot be made.
+        """
+        self.path = Path(path)
+        if self.path.suffix.lower() != ".mp4":
+            raise InputError(f"{path}: videos are written as .mp4")
+        if not (math.isfinite(fps) and 0.01 <= fps <= 1000):
+            raise InputError(f"{path}: cannot write {fps} frames per second; choose 0.01 to 1000")
+        if min(size) < 1:
+            raise InputError(f"{path}: cannot write frames of {size[1]}x{size[0]} pixels")
+        if not self.path.parent.is_dir():
+            raise InputError(f"{self.path.parent}: no such folder; make it first")
+
+        self.size = (int(size[0]), int(size[1]))
+        self.stored_size = (self.size[0] + self.size[0] % 2, self.size[1] + self.size[1] % 2)
+        self.frames = 0
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._variable = variable_rate
+        self._last_pts = -1
+        self._reformatter = VideoReformatter()
+        self._temporary = self.path.with_name(f".{self.path.stem}.part.mp4")
+        try:
+            # Fragments while writing, so that even a killed process leaves something to play; made an ordinary
+            # MP4 when closed. Without delay_moov the B-frames would shift the picture against the sound.
+            self._container: OutputContainer | None = av.open(
+                str(self._temporary), mode="w", options={"movflags": "hybrid_fragmented+delay_moov"}
+            )
+        except (FFmpegError, OSError) as error:
+            raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+        keyframes = max(1, round(_KEYFRAME_SECONDS * fps))
+        self._stream = self._container.add_stream(
+            "libx264", rate=self._rate, options={"crf": str(crf), "preset": preset, "g": str(keyframes)}
+        )
+        self._stream.height, self._stream.width = self.stored_size
+        self._stream.pix_fmt = "yuv420p"
+        self._time_base = _CLOCK if variable_rate else 1 / self._rate
+        context = self._stream.codec_context
+        context.time_base = self._time_base
+        context.colorspace = Colorspace.ITU709
+        context.color_range = ColorRange.MPEG
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        self._audio = None if audio_from is None else _Sound.open(Path(audio_from), self._container, audio_offset)
+
+    def write(self, frame: np.ndarray, time: float | None = None) -> None:
+        """Append a frame, uint8 (H, W, 3) RGB.
+
+        Args:
+            frame: the picture.
+            time: seconds after the first frame, growing; given if and only if the rate is variable.
+
+        Raises:
+            InputError: the disk is full or the file cannot be written.
+            ValueError: wrong shape, type or time.
+        """
+        if frame.dtype != np.uint8 or frame.shape != (*self.size, 3):
+            raise ValueError(f"expected uint8 {(*self.size, 3)}, got {frame.dtype} {frame.shape}")
+        if (time is None) == self._variable:
+            raise ValueError("give the time of each frame if and only if variable_rate is set")
+        if self._container is None:
+            raise ValueError(f"{self.path} is closed")
+        pts = self.frames if time is None else round(Fraction(time) / self._time_base)
+        if pts <= self._last_pts:
+            raise ValueError(f"time {time} of frame {self.frames} is not after the one before")
+
+        picture = av.VideoFrame.from_ndarray(self._even(frame), format="rgb24")
+        picture = self._reformatter.reformat(
+            picture,
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        picture.pts, picture.time_base = pts, self._time_base
+        try:
+            self._container.mux(self._stream.encode(picture))
+            if self._audio is not None:
+                self._audio.send_until(float(pts * self._time_base))
+        except (FFmpegError, OSError) as error:
+            raise InputError(f"{self.path}: cannot be written on ({reason(error)})") from error
+        self.frames += 1
+        self._last_pts = pts
+
+    def close(self, complete: bool = True) -> None:
+        """Finish the file and give it its name; calling it twice is harmless.
+
+        Args:
+            complete: keep sound that goes on after the last frame; False cuts it there.
+
+        Raises:
+            InputError: the end of the file could not be written.
+        """
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        problem: Exception | None = None
+        try:
+            if self.frames:
+                container.mux(self._stream.encode(None))
+                if self._audio is not None:
+                    end = math.inf if complete else float(self._last_pts * self._time_base)
+                    self._audio.send_until(end)
+                    self._audio.finish()
+        except (FFmpegError, OSError) as error:
+            problem = error
+        try:
+            container.close()
+        except (FFmpegError, OSError) as error:
+            problem = problem or error
+        if self._audio is not None:
+            self._audio.close()
+        if self.frames:
+            self._temporary.replace(self.path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+        if problem is not None:
+            raise InputError(f"{self.path}: cannot be finished ({reason(problem)})") from problem
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close(complete=error is None)
+        except InputError:
+            if error is None:
+                raise
+            log.exception("while finishing %s", self.path)  # the first error is the one to show
+
+    def _even(self, frame: np.ndarray) -> np.ndarray:
+        if self.stored_size == self.size:
+            return np.ascontiguousarray(frame)
+        down, right = self.stored_size[0] - self.size[0], self.stored_size[1] - self.size[1]
+        return np.pad(frame, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+class _Sound:
+    """Brings the sound of a file into a container, a piece at a time, shifted to the video's clock."""
+
+    @staticmethod
+    def open(path: Path, container: OutputContainer, offset: float) -> "_Sound | None":
+        """Return None if the file has no sound (or is a folder of images)."""
+        if path.is_dir():
+            return None
+        try:
+            source = av.open(str(path.absolute()), mode="r", options=LOCAL_ONLY)
+        except (FFmpegError, ValueError) as error:
+            log.warning("%s: its sound cannot be read (%s)", path, reason(error))
+            return None
+        if not source.streams.audio or source.streams.audio[0].codec_context is None:
+            if source.streams.audio:
+                log.warning("%s: its sound is of an unknown kind and left out", path)
+            source.close()
+            return None
+        return _Sound(path, source, container, offset)
+
+    def __init__(self, path: Path, source: InputContainer, container: OutputContainer, offset: float) -> None:
+        self._path = path
+        self._source = source
+        self._container = container
+        self._input: AudioStream = source.streams.audio[0]
+        self._offset = offset
+        codec = self._input.codec_context
+        self._copied = codec.codec.canonical_name in AUDIO_COPIED
+        if self._copied:
+            self._output = container.add_stream_from_template(self._input)
+        else:
+            rate = min(_AAC_RATES, key=lambda r: (abs(r - codec.sample_rate), -r))
+            self._output = container.add_stream("aac", rate=rate)
+        self._pieces = self._packets()
+        self._waiting: tuple[float, av.Packet] | None = None
+
+    def send_until(self, end: float) -> None:
+        """Write the sound that starts before `end` seconds on the video's clock."""
+        while True:
+            self._waiting = self._waiting or next(self._pieces, None)
+            if self._waiting is None or self._waiting[0] >= end:
+                return
+            packet, self._waiting = self._waiting[1], None
+            if self._copied:
+                packet.stream = self._output
+                self._container.mux(packet)
+            else:
+                self._encode(packet)
+
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if not self._copied:
+            self._container.mux(self._output.encode(None))
+
+    def close(self) -> None:
+        self._pieces.close()
+        self._source.close()
+
+    def _packets(self) -> Generator[tuple[float, av.Packet], None, None]:
+        last = -math.inf
+        shift = round(Fraction(self._offset) / (self._input.time_base or Fraction(1, 1000)))
+        try:
+            for packet in self._source.demux(self._input):
+                if not packet.size or packet.dts is None or packet.dts <= last:
+                    continue  # the closing empty packet, or damage
+                last = packet.dts
+                start = packet.dts if packet.pts is None else packet.pts
+                time = float((start - shift) * packet.time_base)
+                if time < -1:
+                    continue  # long before the first frame
+                packet.pts, packet.dts = start - shift, packet.dts - shift
+                yield time, packet
+        except FFmpegError as error:
+            log.warning("%s: its sound stops (%s)", self._path, reason(error))
+
+    def _encode(self, packet: av.Packet) -> None:
+        try:
+            pieces = packet.decode()
+        except FFmpegError as error:
+            log.warning("%s: a piece of sound is damaged (%s)", self._path, reason(error))
+            return
+        for piece in pieces:
+            self._container.mux(self._output.encode(piece))
