@@ -5,15 +5,17 @@ position in a listing.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource, ImageFolder
+from saliency.io.frames import FOLDER_FPS, FrameSource, ImageFolder
 from saliency.io.maps import read_density, read_fixations
 
 
@@ -83,6 +85,167 @@ class MapFilesVideo(AnnotatedVideo):
         if not self.annotated:
             raise InputError(f"video {self.id} has no ground truth; take a split that is annotated")
         return folder / (self.naming.stem(i) + suffix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedVideo(AnnotatedVideo):
+    """Several videos of one size shown after another, e.g. the shots of a clip. Clips run across the cuts.
+
+    Attributes:
+        parts: the videos, in order.
+    """
+
+    parts: tuple[AnnotatedVideo, ...]
+
+    @staticmethod
+    def of(id: str, parts: Sequence[AnnotatedVideo]) -> "JoinedVideo":
+        """Join `parts` under a new name.
+
+        Raises:
+            InputError: their sizes differ.
+        """
+        for part in parts:
+            if part.size != parts[0].size:
+                raise InputError(
+                    f"{part.path}: is {part.size} (HxW) but {parts[0].path} is {parts[0].size}; "
+                    "only parts of one size can be joined"
+                )
+        return JoinedVideo(
+            id=id,
+            path=parts[0].path,
+            num_frames=sum(part.num_frames for part in parts),
+            size=parts[0].size,
+            annotated=all(part.annotated for part in parts),
+            may_be_empty=any(part.may_be_empty for part in parts),
+            parts=tuple(parts),
+        )
+
+    def open(self) -> FrameSource:
+        """Open the parts one by one as they are needed."""
+        return JoinedFrames(self)
+
+    def density(self, i: int) -> np.ndarray:
+        """Return the density map of frame `i`, float32 (H, W)."""
+        part, at = self.locate(i)
+        return part.density(at)
+
+    def fixations(self, i: int) -> np.ndarray:
+        """Return the fixation map of frame `i`, bool (H, W)."""
+        part, at = self.locate(i)
+        return part.fixations(at)
+
+    def locate(self, i: int) -> tuple[AnnotatedVideo, int]:
+        """Return the part that holds frame `i` and the frame's number within it."""
+        if i >= 0:
+            at = i
+            for part in self.parts:
+                if at < part.num_frames:
+                    return part, at
+                at -= part.num_frames
+        raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
+
+
+class JoinedFrames(FrameSource):
+    """The frames of a `JoinedVideo`. One part is open at a time."""
+
+    def __init__(self, video: JoinedVideo) -> None:
+        self.path = video.path
+        self.size = video.size
+        self.fps = FOLDER_FPS
+        self._video = video
+        self._open: tuple[AnnotatedVideo, FrameSource] | None = None
+
+    def __len__(self) -> int:
+        return self._video.num_frames
+
+    def read(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the frames at `indices`, uint8 (n, H, W, 3) RGB."""
+        rows: dict[str, tuple[AnnotatedVideo, list[int], list[int]]] = {}
+        for row, i in enumerate(self._checked(indices)):
+            part, at = self._video.locate(i)
+            _, where, frames = rows.setdefault(part.id, (part, [], []))
+            where.append(row)
+            frames.append(at)
+        out = np.empty((len(indices), *self.size, 3), dtype=np.uint8)
+        for part, where, frames in rows.values():
+            out[where] = self._source(part).read(frames)
+        return out
+
+    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the frames from `start` to before `stop`, uint8 (H, W, 3) RGB."""
+        start, stop = self._range(start, stop)
+        first = 0
+        for part in self._video.parts:
+            low, high = max(start - first, 0), min(stop - first, part.num_frames)
+            if low < high:
+                with part.open() as source:
+                    yield from source.iterate(low, high)
+            first += part.num_frames
+
+    def close(self) -> None:
+        """Close the open part."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+    def _source(self, part: AnnotatedVideo) -> FrameSource:
+        if self._open is None or self._open[0] is not part:
+            self.close()
+            self._open = (part, part.open())
+        return self._open[1]
+
+
+def frames_and_maps(
+    folder: Path,
+    *,
+    id: str,
+    prefix: str,
+    digits: int,
+    fixations: Literal["png", "mat"] = "png",
+    may_be_empty: bool = False,
+) -> MapFilesVideo:
+    """Describe a folder with ``images``, ``maps`` and ``fixation`` whose files have the same numbers.
+
+    Args:
+        folder: the folder.
+        id: name of the video.
+        prefix: text before the numbers.
+        digits: digits of the numbers.
+        fixations: ``png`` files in ``fixation`` or ``mat`` files in ``fixation/maps``.
+        may_be_empty: frames nobody looked at are normal.
+
+    Raises:
+        InputError: a folder is missing, the numbers have gaps or differ between the three.
+    """
+    where = {
+        "images": (folder / "images", ".png"),
+        "maps": (folder / "maps", ".png"),
+        "fixation": (folder / "fixation" if fixations == "png" else folder / "fixation" / "maps", f".{fixations}"),
+    }
+    naming = Numbering(prefix=prefix, digits=digits)
+    found = {name: numbered(path, naming, suffix) for name, (path, suffix) in where.items()}
+    frames = found["images"]
+    for name in ("maps", "fixation"):
+        if found[name] != frames:
+            odd = min(set(found[name]) ^ set(frames))
+            lacking, having = (name, "images") if odd in frames else ("images", name)
+            path, suffix = where[lacking]
+            raise InputError(
+                f"{path / f'{prefix}{odd:0{digits}d}{suffix}'}: is missing while {having} has it; complete the data set"
+            )
+    naming = Numbering(prefix=prefix, digits=digits, first=frames.start)
+    maps = where["maps"][0]
+    return MapFilesVideo(
+        id=id,
+        path=where["images"][0],
+        num_frames=len(frames),
+        size=image_size(maps / (naming.stem(0) + ".png")),
+        may_be_empty=may_be_empty,
+        maps=maps,
+        fixation=where["fixation"][0],
+        fixation_suffix=where["fixation"][1],
+        naming=naming,
+    )
 
 
 def numbered(folder: Path, naming: Numbering, suffix: str = ".png") -> range:

@@ -127,3 +127,33 @@ def dhf1k_tree(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def shot_tree(tmp_path: Path) -> Callable[..., Path]:
+    """Make a tree in the layout of Hollywood-2 or UCF Sports.
+
+    ``part/folder`` -> (prefix of the files, digits, first number, frames, (H, W)).
+    """
+
+    def make(shots: dict[str, tuple[str, int, int, int, tuple[int, int]]]) -> Path:
+        root = tmp_path / "shots"
+        for folder, (prefix, digits, first, n, size) in shots.items():
+            stems = [f"{prefix}{i:0{digits}d}" for i in range(first, first + n)]
+            write_frames(root / folder / "images", stems, *size)
+            write_maps(root / folder / "maps", stems, *size)
+            write_maps(root / folder / "fixation", stems, *size)
+            write_maps(root / folder / "fixation" / "maps", stems, *size, suffix=".mat")
+        return root
+
+    return make
+
+
+@pytest.fixture(name="write_maps")
+def write_maps_fixture() -> Callable[..., None]:
+    return write_maps
+
+
+@pytest.fixture(name="write_frames")
+def write_frames_fixture() -> Callable[..., None]:
+    return write_frames

@@ -1,0 +1,239 @@
+"""Your own videos with maps, fixations or gaze.
+
+::
+
+    videos/cat.mp4                    or videos/cat/00001.png .. (frames)
+    maps/cat/00001.png ..             density maps (optional with gaze)
+    fixations/cat/00001.png ..        fixation maps, or .mat with variable I (optional with gaze)
+    gaze/cat.csv                      columns observer,frame,x,y or observer,time,x,y
+
+Maps are numbered from any first number without gaps, one per frame. Where there is gaze, fixations and
+density come from it unless files give them. In gaze files frames count from 0, times are in seconds from the
+start of the video, and x, y are pixels of the video (0, 0 is the upper left corner of the picture).
+"""
+
+import csv
+import fnmatch
+import logging
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from saliency.datasets.gaze import DHF1K_SIGMA, density_map, fixation_map, is_inside
+from saliency.datasets.map_files import image_size
+from saliency.datasets.targets import HOUSE, Sampling
+from saliency.datasets.video import AnnotatedVideo
+from saliency.errors import InputError, nearest
+from saliency.io.frames import Backend, list_images, numeric_order, open_frames
+from saliency.io.maps import read_density, read_fixations
+from saliency.types import InputSpec
+
+log = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+OUTSIDE_LIMIT = 0.2
+"""Share of gaze points outside of the picture beyond which the file is refused: its units must be wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderVideo(AnnotatedVideo):
+    """One of your videos.
+
+    Attributes:
+        fps: frames per second, for gaze that is given by time.
+        maps: density map files, one per frame; empty: made from the gaze.
+        fixation_files: fixation map files, one per frame; empty: made from the gaze.
+        gaze: gaze file.
+        sigma: standard deviation in pixels of the density maps made from gaze.
+    """
+
+    fps: float
+    maps: tuple[Path, ...] = ()
+    fixation_files: tuple[Path, ...] = ()
+    gaze: Path | None = None
+    sigma: float
+
+    def density(self, i: int) -> np.ndarray:
+        """Return the density map of frame `i`, float32 (H, W)."""
+        self._inside(i)
+        if self.maps:
+            return read_density(self.maps[i])
+        return density_map(self._points(i), self.size, self.sigma)
+
+    def fixations(self, i: int) -> np.ndarray:
+        """Return the fixation map of frame `i`, bool (H, W)."""
+        self._inside(i)
+        if self.fixation_files:
+            return read_fixations(self.fixation_files[i])
+        return fixation_map(self._points(i), self.size)
+
+    def observers(self) -> np.ndarray | None:
+        """Return the gaze, float32 (observers, num_frames, 2) x, y in pixels, NaN where absent; None without gaze."""
+        if self.gaze is None:
+            return None
+        return read_gaze_csv(self.gaze, self.num_frames, self.fps, self.size)
+
+    def _points(self, i: int) -> np.ndarray:
+        gaze = self.observers()
+        if gaze is None:
+            raise InputError(f"video {self.id} has no ground truth; add maps and fixations, or gaze")
+        return gaze[:, i]
+
+    def _inside(self, i: int) -> None:
+        if not 0 <= i < self.num_frames:
+            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder of your own videos.
+
+    Attributes:
+        root: folder that holds ``videos`` and the ground truth.
+        splits: split -> names of its videos without suffix, with ``*`` as a wildcard, separated by commas.
+        sigma: standard deviation of density maps made from gaze, in frame widths (default: DHF1K's).
+        backend: decoder of the videos.
+        sampling: the target rules of training and validation.
+    """
+
+    root: Path
+    splits: dict[str, str] = field(default_factory=lambda: {"test": "*"})
+    sigma: float = float(DHF1K_SIGMA / 640)
+    backend: Backend = "pyav"
+    sampling: Sampling = HOUSE
+
+    def videos(self, split: str) -> list[AnnotatedVideo]:
+        """Return the videos of a split, in the order of their names.
+
+        Raises:
+            InputError: unknown split, no video, or maps that do not fit the frames.
+        """
+        if split not in self.splits:
+            raise InputError(
+                f"{self.root} has no split '{split}'; name its videos in `splits`{nearest(split, self.splits)}"
+            )
+        folder = self.root / "videos"
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is missing; put videos, or folders of frames, there")
+        there: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() or path.suffix.lower() in VIDEO_SUFFIXES:
+                if path.stem in there:
+                    raise InputError(f"{path}: has the same name as {there[path.stem]}; rename one of them")
+                there[path.stem] = path
+        patterns = [pattern.strip() for pattern in self.splits[split].split(",") if pattern.strip()]
+        for pattern in patterns:
+            if not fnmatch.filter(there, pattern):
+                raise InputError(f"{folder}: holds no video called '{pattern}'{nearest(pattern, there)}")
+        return [
+            self._video(name, path)
+            for name, path in there.items()
+            if any(fnmatch.fnmatchcase(name, p) for p in patterns)
+        ]
+
+    def view(self, spec: InputSpec) -> InputSpec:
+        """Return the clip a model gets: its own."""
+        return spec
+
+    def _video(self, name: str, path: Path) -> FolderVideo:
+        with open_frames(path, backend=self.backend) as source:
+            num_frames, size, fps = len(source), source.size, source.fps
+        maps = map_list(self.root / "maps" / name, num_frames, size)
+        fixations = map_list(self.root / "fixations" / name, num_frames, size)
+        gaze = self.root / "gaze" / f"{name}.csv"
+        has_gaze = gaze.is_file()
+        if bool(maps) != bool(fixations) and not has_gaze:
+            lacking = "fixations" if maps else "maps"
+            raise InputError(f"{self.root / lacking / name}: is missing and there is no {gaze}; add one of them")
+        return FolderVideo(
+            id=name,
+            path=path,
+            num_frames=num_frames,
+            size=size,
+            backend=self.backend,
+            annotated=bool(maps) or has_gaze,
+            may_be_empty=True,
+            fps=fps,
+            maps=maps,
+            fixation_files=fixations,
+            gaze=gaze if has_gaze else None,
+            sigma=self.sigma * size[1],
+        )
+
+
+def map_list(folder: Path, num_frames: int, size: tuple[int, int]) -> tuple[Path, ...]:
+    """List the map files of a video in the order of their numbers; empty if there is no such folder.
+
+    Raises:
+        InputError: not one per frame, a gap in the numbers, or another size than the video.
+    """
+    if not folder.is_dir():
+        return ()
+    others = (path for path in folder.iterdir() if path.suffix in (".mat", ".npy"))
+    files = list_images(folder) or sorted(others, key=lambda path: numeric_order(path.name))
+    if len(files) != num_frames:
+        raise InputError(f"{folder}: holds {len(files)} maps but the video has {num_frames} frames; give one per frame")
+    numbers = [int(match[0]) if (match := re.search(r"\d+$", path.stem)) else None for path in files]
+    for i, path in enumerate(files):
+        if numbers[0] is None or numbers[i] != numbers[0] + i:
+            raise InputError(f"{path}: its name does not end in the next number; number the maps without gaps")
+    if files[0].suffix not in (".mat", ".npy") and image_size(files[0]) != tuple(size):
+        raise InputError(f"{files[0]}: is {image_size(files[0])} (HxW) but the video {tuple(size)}; maps have its size")
+    return tuple(files)
+
+
+@lru_cache(maxsize=8)
+def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -> np.ndarray:
+    """Read a gaze file: float32 (observers, num_frames, 2) x, y, NaN where absent.
+
+    Several samples of an observer during a frame are averaged. Points outside of the picture, or after its
+    end, are left out and counted in the log.
+
+    Args:
+        path: comma-separated, with a first line that names the columns observer, frame or time, x and y.
+        num_frames: frames of the video.
+        fps: frames per second, for files with times.
+        size: (H, W) in pixels.
+
+    Raises:
+        InputError: a column is missing, a value is not a number, or many points lie outside.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = [name.strip().lower() for name in reader.fieldnames or []]
+            reader.fieldnames = columns
+            when = "frame" if "frame" in columns else "time"
+            if missing := [name for name in ("observer", when, "x", "y") if name not in columns]:
+                raise InputError(f"{path}: has no column {', '.join(missing)}; name them observer,frame,x,y")
+            rows = [(row["observer"], row[when], row["x"], row["y"]) for row in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    try:
+        values = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 3)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: a {when}, x or y is not a number ({error})") from error
+    names = sorted({row[0] for row in rows})
+    who = np.array([names.index(row[0]) for row in rows], dtype=np.int64)
+    frame = np.floor(values[:, 0] * (fps if when == "time" else 1.0))
+    seen = np.isfinite(values).all(axis=1)
+    good = seen & is_inside(values[:, 1:], size) & (frame >= 0) & (frame < num_frames)
+    if seen.sum() - good.sum() > OUTSIDE_LIMIT * seen.sum():
+        raise InputError(
+            f"{path}: {seen.sum() - good.sum()} of {seen.sum()} points lie outside of {size[1]}x{size[0]} pixels and "
+            f"{num_frames} frames; x and y must be pixels of the video, frames count from 0"
+        )
+    if seen.sum() > good.sum():
+        log.warning("%s: %d of %d points lie outside and are left out", path, seen.sum() - good.sum(), seen.sum())
+    gaze = np.zeros((len(names), num_frames, 2))
+    count = np.zeros((len(names), num_frames, 1))
+    at = (who[good], frame[good].astype(np.int64))
+    np.add.at(gaze, at, values[good, 1:])
+    np.add.at(count, at, 1)
+    with np.errstate(invalid="ignore"):
+        points = (gaze / count).astype(np.float32)
+    points.setflags(write=False)  # shared between calls
+    return points
