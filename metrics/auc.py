@@ -260,8 +260,7 @@ def _rates_by_step(pred: Maps, points: Points) -> Tensor:
     Returns:
         (B, STEPS + 3) float64, ascending along dimension 1.
     """
-    low, high = pred.wide.amin(1, keepdim=True), pred.wide.amax(1, keepdim=True)
-    scaled = (pred.wide.gather(1, points.index) - low) / (high - low)  # (B, K)
+    scaled = pred.scaled_at(points)  # (B, K)
     # i / 10 is the double nearest to the decimal; i * 0.1 is not and misplaces 8-bit values such as 0.6.
     steps = torch.arange(STEPS, -1, -1, dtype=torch.float64, device=scaled.device) / STEPS
     reached = (scaled[:, None, :] >= steps[:, None]) & points.valid[:, None, :]  # (B, STEPS + 1, K)

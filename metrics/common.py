@@ -16,6 +16,7 @@ Rules that hold for all metrics:
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -76,37 +77,26 @@ class Maps:
         return self.finite & (self.low >= 0) & (self.high > 0)
 
     @cached_property
-    def wide(self) -> Tensor:
-        """(B, N) float64, the values times a positive power of two of each frame, so that squares are finite.
+    def unit(self) -> Tensor | None:
+        """(B, 1) float64 power of two that brings each frame's largest magnitude near 1; None for float32.
 
-        No metric depends on a map's scale, and a power of two is exact. float32 values need none.
+        Squares and sums of float64 values may leave float64's range, those of float32 values cannot. No
+        metric depends on a map's scale, and multiplying by a power of two is exact.
         """
         if self.values.dtype == torch.float32:
-            return self.values.double()
+            return None
         exponent = torch.frexp(torch.maximum(self.low.abs(), self.high.abs())).exponent
-        return torch.ldexp(self.values, -exponent.clamp(-1000, 1000)[:, None])  # 2**-exponent stays finite
+        return torch.ldexp(torch.ones_like(self.low), -exponent.clamp(-1000, 1000))[:, None]
 
     @cached_property
     def centred(self) -> Tensor:
-        """(B, N) float64, the values minus their mean."""
-        return self.wide - self.wide.mean(1, keepdim=True)
+        """(B, N) float64, in `unit`: the values minus their mean."""
+        return self._centred_and_mean_above_low[0]
 
     @cached_property
     def sum_of_squares(self) -> Tensor:
-        """(B,) float64, sum of the squared centred values."""
+        """(B,) float64, in `unit` squared: the sum of the squares of `centred`."""
         return dot(self.centred, self.centred)
-
-    @cached_property
-    def by_sum(self) -> Tensor:
-        """(B, N) float64 density: values / sum, shifted up if any is negative; constant -> uniform."""
-        if (self.low < 0).any():
-            return self._density(self.wide - self.wide.amin(1, keepdim=True).clamp(max=0))
-        return self._density(self.wide)
-
-    @cached_property
-    def by_minmax(self) -> Tensor:
-        """(B, N) float64 density: (values - min) / sum of the same; constant -> uniform."""
-        return self._density(self.wide - self.wide.amin(1, keepdim=True))
 
     @cached_property
     def ascending(self) -> Tensor:
@@ -115,16 +105,60 @@ class Maps:
             return torch.from_numpy(np.sort(self.values.numpy(), axis=1))
         return self.values.sort(dim=1).values
 
+    def mean_above(self, floor: Literal["low", "zero"]) -> Tensor:
+        """(B, 1) float64, in `unit`: the mean minus the level that a density's zero corresponds to.
+
+        Args:
+            floor: ``"low"``, the smallest value; ``"zero"``, 0 or the smallest value if that is negative.
+
+        Returns:
+            Above 0 unless the map is constant ("low") or constant and <= 0 ("zero").
+        """
+        above_low = self._centred_and_mean_above_low[1]
+        return above_low if floor == "low" else above_low + self._scaled(self.low.clamp(min=0))
+
+    def density(self, index: Tensor | None = None) -> Tensor:
+        """Values / sum, after shifting maps with negative values up to minimum 0; constant -> uniform.
+
+        Args:
+            index: (B, K) flat pixel indices; None for all pixels.
+
+        Returns:
+            (B, N) or (B, K) float64, a new tensor.
+        """
+        positive = self._wide(self.values if index is None else self.values.gather(1, index))
+        if bool((self.low < 0).any()):
+            positive -= self._scaled(self.low.clamp(max=0))
+        positive /= self.mean_above("zero") * self.values.shape[1]
+        if bool(self.constant.any()):
+            positive = positive.where(~self.constant[:, None], 1 / self.values.shape[1])
+        return positive
+
     def at(self, points: "Points") -> Tensor:
         """Values at the points, (B, K); entries where ``points.valid`` is False are meaningless."""
         return self.values.gather(1, points.index)
 
-    def _density(self, positive: Tensor) -> Tensor:
-        """Normalise (B, N) values >= 0 to sum 1; frames of constant maps become uniform."""
-        density = positive / positive.sum(1, keepdim=True)
-        if not self.constant.any():
-            return density
-        return density.where(~self.constant[:, None], 1.0 / density.shape[1])
+    def scaled_at(self, points: "Points") -> Tensor:
+        """Values at the points scaled so that the frame's values span [0, 1], (B, K) float64."""
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        return (self._wide(self.at(points)) - low) / (high - low)
+
+    @cached_property
+    def _centred_and_mean_above_low(self) -> tuple[Tensor, Tensor]:
+        """(B, N) and (B, 1), float64, in `unit`."""
+        wide = self._wide(self.values)
+        wide -= self._scaled(self.low)  # first, so that a tiny range on a large offset keeps its digits
+        above_low = wide.mean(1, keepdim=True)
+        wide -= above_low
+        return wide, above_low
+
+    def _wide(self, values: Tensor) -> Tensor:
+        """Copy (B, ...) values to float64, in `unit`."""
+        return values.double() if self.unit is None else values * self.unit
+
+    def _scaled(self, per_frame: Tensor) -> Tensor:
+        """Bring (B,) float64 values to `unit`, (B, 1)."""
+        return per_frame[:, None] if self.unit is None else per_frame[:, None] * self.unit
 
 
 class Points:
@@ -152,8 +186,8 @@ class Points:
         self.count = torch.bincount(frame, minlength=shape[0])
         width = max(int(self.count.max()), 1)
         self.valid = torch.arange(width, device=frame.device) < self.count[:, None]
-        self.index = torch.zeros(self.valid.shape, dtype=torch.int64, device=frame.device)
-        self.index[self.valid] = pixel  # row-major order of `valid` = frames ascending
+        padding = torch.zeros(self.valid.shape, dtype=torch.int64, device=frame.device)
+        self.index = padding.masked_scatter(self.valid, pixel)  # in order of `valid`: frames ascending
 
     @cached_property
     def as_set(self) -> "Points":

@@ -46,7 +46,8 @@ def information_gain(
     check_shape(torch.Size((frames, *baseline.shape[1:])), pred.shape, "baseline")
     if not bool((baseline.finite & (baseline.low > 0)).all()):
         raise InputError("the baseline must be finite and above 0 everywhere; add a small floor to it")
-    p = pred.by_sum.gather(1, fixations.index)  # (B, K)
-    b = baseline.by_sum.expand(frames, -1).gather(1, fixations.index)
+    p = pred.density(fixations.index)  # (B, K)
+    b = baseline.density(fixations.index if baseline.shape[0] > 1 else fixations.index.reshape(1, -1))
+    b = b.view_as(p)
     value = fixations.mean((p + EPS).log2() - (b + EPS).log2())
     return masked(value, pred.finite & (fixations.count > 0))

@@ -1,5 +1,6 @@
 """Kullback-Leibler divergence of the prediction from the ground-truth density: KL(density || pred)."""
 
+import torch
 from torch import Tensor
 
 from saliency.metrics.common import EPS, Maps, as_maps, check_shape, masked
@@ -28,13 +29,13 @@ def kld(pred: Tensor | Maps, density: Tensor | Maps) -> Tensor:
         InputError: the sizes differ.
 
     Example:
-        >>> import torch
         >>> density = torch.tensor([[0.0, 0.0], [0.0, 1.0]])
         >>> kld(torch.ones(2, 2), density)  # ln 4
         tensor([1.3863], dtype=torch.float64)
     """
     pred, density = as_maps(pred), as_maps(density)
     check_shape(density.shape, pred.shape, "density")
-    p, g = pred.by_sum, density.by_sum
-    value = (g * (g / (p + EPS)).add_(EPS).log_()).sum(1)
-    return masked(value, pred.finite & density.usable_density)
+    g = density.density()
+    terms = pred.density().add_(EPS)  # reused for the whole expression: new memory costs more than arithmetic
+    torch.div(g, terms, out=terms).add_(EPS).log_().mul_(g)
+    return masked(terms.sum(1), pred.finite & density.usable_density)

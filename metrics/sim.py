@@ -42,5 +42,15 @@ def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "su
         raise InputError(f"sim: norm is {norm!r}; give 'minmax' or 'sum'")
     pred, density = as_maps(pred), as_maps(density)
     check_shape(density.shape, pred.shape, "density")
-    p, g = (pred.by_minmax, density.by_minmax) if norm == "minmax" else (pred.by_sum, density.by_sum)
-    return masked(torch.minimum(p, g).sum(1), pred.finite & density.usable_density)
+    # With N pixels and a floor (the minimum, or 0) a density is (P - floor) / (N (mean - floor)), which equals
+    # 1/N + (P - mean) / (N (mean - floor)): the maps that CC and NSS need serve here too, and the 1/N adds up.
+    floor = "low" if norm == "minmax" else "zero"
+    overlap = _above_uniform(pred, floor)
+    torch.minimum(overlap, _above_uniform(density, floor), out=overlap)
+    return masked(1 + overlap.sum(1), pred.finite & density.usable_density)
+
+
+def _above_uniform(maps: Maps, floor: Literal["low", "zero"]) -> Tensor:
+    """The density minus the uniform density, (B, N) float64; 0 for constant maps."""
+    scale = 1 / (maps.mean_above(floor) * maps.values.shape[1])
+    return maps.centred * scale.where(~maps.constant[:, None], 0.0)

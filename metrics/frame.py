@@ -1,0 +1,125 @@
+"""All metrics of the same frames in one go, sharing the sort, the means and the densities."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from types import MappingProxyType
+
+import numpy as np
+from torch import Tensor
+
+from saliency.errors import InputError, nearest
+from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
+from saliency.metrics.cc import cc
+from saliency.metrics.common import Maps, Points, as_maps, as_points
+from saliency.metrics.information_gain import information_gain
+from saliency.metrics.kld import kld
+from saliency.metrics.nss import nss
+from saliency.metrics.sim import sim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric as tables and leaderboards need it.
+
+    Attributes:
+        function: called with the prediction and then `needs`, in this order; returns (B,) float64.
+        needs: the arguments after the prediction: names of `score`'s parameters.
+        title: how papers write it.
+        higher_is_better: whether a larger value is a better prediction.
+    """
+
+    function: Callable[..., Tensor]
+    needs: tuple[str, ...]
+    title: str
+    higher_is_better: bool = True
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "auc_judd": Metric(function=auc_judd, needs=("fixations",), title="AUC-J"),
+        "sim": Metric(function=sim, needs=("density",), title="SIM"),
+        "auc_shuffled": Metric(function=auc_shuffled, needs=("fixations", "others"), title="s-AUC"),
+        "cc": Metric(function=cc, needs=("density",), title="CC"),
+        "nss": Metric(function=nss, needs=("fixations",), title="NSS"),
+        "kld": Metric(function=kld, needs=("density",), title="KL", higher_is_better=False),
+        "auc": Metric(function=auc, needs=("fixations",), title="AUC"),
+        "auc_borji": Metric(function=auc_borji, needs=("fixations",), title="AUC-B"),
+        "auc_shuffled_step": Metric(
+            function=auc_shuffled_step, needs=("fixations", "others"), title="s-AUC (0.1 steps)"
+        ),
+        "sim_sum": Metric(function=partial(sim, norm="sum"), needs=("density",), title="SIM (sum)"),
+        "information_gain": Metric(function=information_gain, needs=("fixations", "baseline"), title="IG"),
+    }
+)
+"""Every metric by the name used in result files and tables."""
+
+DHF1K = ("auc_judd", "sim", "auc_shuffled", "cc", "nss")
+"""The metrics of the DHF1K leaderboard, in its order."""
+
+STANDARD = (*DHF1K, "kld")
+"""What evaluations report unless told otherwise."""
+
+
+def score(
+    pred: Tensor | Maps,
+    density: Tensor | Maps | None = None,
+    fixations: Tensor | Sequence[Tensor] | Points | None = None,
+    others: Tensor | Sequence[Tensor] | Points | None = None,
+    baseline: Tensor | Maps | None = None,
+    names: Iterable[str] = STANDARD,
+) -> dict[str, Tensor]:
+    """Score a batch of frames with several metrics; each value is exactly what the single function returns.
+
+    On a CPU give one frame or a few at a time, so that the work stays in its caches; on CUDA give many.
+
+    Args:
+        pred: (B, H, W) or (H, W) predictions at the ground truth's size.
+        density: ground-truth density maps, same size.
+        fixations: fixations, a map or a list of points, see `saliency.metrics.auc.auc`.
+        others: fixations of other frames, see `saliency.metrics.auc.auc_shuffled`.
+        baseline: baseline densities, see `saliency.metrics.information_gain.information_gain`.
+        names: which of `METRICS`.
+
+    Returns:
+        name -> (B,) float64, in the order of `names`. NaN: the ground truth of the frame is unusable for the
+        metric, or the prediction is not finite (``Maps(pred).finite`` tells which).
+
+    Raises:
+        InputError: a name is unknown, a metric's input is missing, or sizes differ.
+
+    Example:
+        >>> import torch
+        >>> pred = torch.tensor([[0.1, 0.4], [0.3, 0.9]])
+        >>> fixations = torch.tensor([[False, False], [True, True]])
+        >>> score(pred, fixations=fixations, names=["auc", "nss"])
+        {'auc': tensor([0.7500], dtype=torch.float64), 'nss': tensor([0.5142], dtype=torch.float64)}
+    """
+    names = list(names)
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"unknown metric {name!r}{nearest(name, METRICS)}; known: {', '.join(METRICS)}")
+    _keep_freed_memory()
+    pred = as_maps(pred)
+    given = {
+        "density": None if density is None else as_maps(density),
+        "fixations": None if fixations is None else as_points(fixations, pred.shape, "fixations"),
+        "others": None if others is None else as_points(others, pred.shape, "others"),
+        "baseline": None if baseline is None else as_maps(baseline),
+    }
+    for name in names:
+        missing = [need for need in METRICS[name].needs if given[need] is None]
+        if missing:
+            raise InputError(f"metric {name} needs {' and '.join(missing)}; pass it or leave {name} out")
+    return {name: METRICS[name].function(pred, *(given[n] for n in METRICS[name].needs)) for name in names}
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let the C library reuse the pages of freed maps.
+
+    glibc hands memory back to the system once more is free than twice the largest block ever freed, and a
+    frame's maps then fault all their pages in anew, half of the scoring time. Freeing one large block, which
+    is never touched, raises that limit to 62 MiB for the process; other allocators ignore it.
+    """
+    np.empty(31 * 2**20, np.uint8)
