@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from saliency.errors import InputError, nearest
+from saliency.metrics.frame import METRICS as FUNCTIONS
 
 METRICS = ("cc", "nss", "auc_judd", "sim", "kld", "auc_shuffled")
 """The metrics of a result, in the order of its columns."""
 
-LOWER_IS_BETTER = frozenset({"kld"})
-
-DENSITY_METRICS = ("cc", "sim", "kld")
-FIXATION_METRICS = ("nss", "auc_judd", "auc_shuffled")
+LOWER_IS_BETTER = frozenset(name for name in METRICS if not FUNCTIONS[name].higher_is_better)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

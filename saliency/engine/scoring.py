@@ -17,12 +17,8 @@ from saliency.engine.result import FLAGS, FrameRow
 from saliency.engine.shuffled import FixationPool
 from saliency.errors import InputError
 from saliency.io.transforms import resize_map
-from saliency.metrics.auc import auc_judd, auc_shuffled, auc_shuffled_step
-from saliency.metrics.cc import cc
 from saliency.metrics.common import Maps, Points, as_points
-from saliency.metrics.kld import kld
-from saliency.metrics.nss import nss
-from saliency.metrics.sim import sim
+from saliency.metrics.frame import score as score_maps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +31,7 @@ class FrameTruth:
         size: (H, W) the metrics work on.
         density: one map.
         fixations: the fixated pixels.
-        others: the negatives of the shuffled AUC, or None where the protocol has none.
+        others: the negatives of the shuffled AUC, none where the protocol has none.
         flags: counts that are facts of the ground truth.
         checksum: CRC-32 of density and fixations as the data set gave them.
     """
@@ -45,7 +41,7 @@ class FrameTruth:
     size: tuple[int, int]
     density: Maps
     fixations: Points
-    others: Points | None
+    others: Points
     flags: Mapping[str, int]
     checksum: int
 
@@ -85,10 +81,10 @@ def make_truth(
             raise InputError(
                 f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
             )
-    if not np.isfinite(density).all() or density.min() < 0:
+    if not (density.min() >= 0 and density.max() < np.inf):  # also catches NaN
         raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
-    checksum = zlib.crc32(np.packbits(fixations), zlib.crc32(np.ascontiguousarray(density)))
-    negatives = None
+    checksum = zlib.crc32(np.packbits(fixations).tobytes(), zlib.crc32(density.tobytes()))
+    negatives = np.zeros((0, 2), np.int64)
     if protocol.shuffled is not None and pool is not None:
         negatives = pool.others(video, frame, fixations)
     points = np.argwhere(fixations)
@@ -102,7 +98,7 @@ def make_truth(
     mask = torch.zeros(shape, dtype=torch.bool)
     mask[0, points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
     n = int(mask.sum())
-    flags = dict.fromkeys(FLAGS, 0)
+    flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
     flags["no_fixations"] = int(n == 0 or n == mask.numel())
     flags["no_density"] = int(not density.any())
     flags["outside_points"] = outside_points
@@ -112,7 +108,7 @@ def make_truth(
         size=size,
         density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
         fixations=as_points(mask, shape, "fixations"),
-        others=None if negatives is None else as_points([torch.from_numpy(negatives)], shape, "others"),
+        others=as_points([torch.from_numpy(negatives)], shape, "others"),
         flags=flags,
         checksum=checksum,
     )
@@ -145,7 +141,8 @@ def score(
         raise InputError(f"{where}: the prediction is {tuple(pred.shape)}, expected one (H, W) map")
     flags = dict(truth.flags)
     flags["resized_pred"] = int(tuple(pred.shape) != tuple(size))
-    if not bool(torch.isfinite(pred).all()):
+    low, high = torch.aminmax(pred)  # NaN if any value is
+    if not bool(torch.isfinite(low) & torch.isfinite(high)):
         if on_bad == "raise":
             raise InputError(
                 f"{where}: the prediction has NaN or infinite values; mend the model, or count such frames"
@@ -156,7 +153,9 @@ def score(
     maps = Maps(prepare(pred, size, protocol)[None])
     constant = bool(maps.constant)
     flags["constant_pred"] = int(constant)
-    scores = {metric: float(_call(metric, maps, truth, protocol)) for metric in protocol.metrics}
+    names = {metric: _function(metric, protocol) for metric in protocol.metrics}
+    values = score_maps(maps, truth.density, truth.fixations, truth.others, names=names.values())
+    scores = {metric: float(values[name]) for metric, name in names.items()}
     if constant and protocol.constant == "undefined":
         scores.update({metric: float("nan") for metric in ("cc", "nss", "sim", "auc_shuffled") if metric in scores})
     return FrameRow(truth.video, truth.frame, scores, flags, truth.checksum)
@@ -191,21 +190,13 @@ def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
     return pred
 
 
-def _call(metric: str, pred: Maps, truth: FrameTruth, protocol: Protocol) -> Tensor:
-    if metric == "cc":
-        return cc(pred, truth.density)
-    if metric == "sim":
-        return sim(pred, truth.density, norm=protocol.sim_norm)
-    if metric == "kld":
-        return kld(pred, truth.density)
-    if metric == "nss":
-        return nss(pred, truth.fixations)
-    if metric == "auc_judd":
-        return auc_judd(pred, truth.fixations)
-    if truth.others is None or protocol.shuffled is None:
-        return torch.tensor([float("nan")])
-    shuffled = auc_shuffled_step if protocol.shuffled.step else auc_shuffled
-    return shuffled(pred, truth.fixations, truth.others)
+def _function(metric: str, protocol: Protocol) -> str:
+    """Name in `saliency.metrics.frame.METRICS` of what the protocol calls `metric`."""
+    if metric == "sim" and protocol.sim_norm == "sum":
+        return "sim_sum"
+    if metric == "auc_shuffled" and protocol.shuffled is not None and protocol.shuffled.step:
+        return "auc_shuffled_step"
+    return metric
 
 
 def _eight_bit(pred: Tensor) -> Tensor:

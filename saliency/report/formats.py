@@ -6,18 +6,10 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 
-from saliency.engine.protocols import LOWER_IS_BETTER
+from saliency.metrics.frame import METRICS
 from saliency.report.tables import Cell, Gain, Line, Table
 
 MISSING = "–"
-HEADINGS = {
-    "cc": "CC",
-    "nss": "NSS",
-    "auc_judd": "AUC-J",
-    "sim": "SIM",
-    "kld": "KLD",
-    "auc_shuffled": "s-AUC",
-}
 PUBLISHED_HEADING = "Published, not re-run"
 LEGEND = (
     "Best in bold, second best underlined; brackets: 95 % bootstrap interval over videos; ± : standard deviation "
@@ -31,7 +23,7 @@ GAIN_LEGEND = (
 
 def heading(metric: str) -> str:
     """A metric's name and direction, e.g. ``"CC ↑"``."""
-    return f"{HEADINGS.get(metric, metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}"
+    return f"{METRICS[metric].title} {'↑' if METRICS[metric].higher_is_better else '↓'}"
 
 
 def number(value: float | None, *, signed: bool = False) -> str:
@@ -120,7 +112,7 @@ def json_text(tables: Sequence[Table], title: str) -> str:
                 "note": table.note,
                 "baseline": table.baseline or None,
                 "metrics": list(table.metrics),
-                "lower_is_better": [metric for metric in table.metrics if metric in LOWER_IS_BETTER],
+                "lower_is_better": [m for m in table.metrics if not METRICS[m].higher_is_better],
                 "rows": [_json_line(line) for line in table.lines],
                 "gains": [
                     {"name": g.name, "earlier": g.earlier, "later": g.later, "metrics": _json_cells(g.cells)}
@@ -143,7 +135,8 @@ def latex(tables: Sequence[Table], title: str) -> str:
         out += [r"\begin{table}[t]", r"\centering", rf"\caption{{{_tex(caption)}.}}"]
         out += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
         heads = [
-            rf"{_tex(HEADINGS.get(m, m))} $\{'down' if m in LOWER_IS_BETTER else 'up'}arrow$" for m in table.metrics
+            rf"{_tex(METRICS[m].title)} $\{'up' if METRICS[m].higher_is_better else 'down'}arrow$"
+            for m in table.metrics
         ]
         out += [" & ".join(["Model", *heads]) + r" \\", r"\midrule"]
         for line in table.lines:
