@@ -85,6 +85,7 @@ class Training:
         accumulate: steps of gradient accumulation; the batch is split into that many parts.
         channels_last: memory format `channels_last_3d` for video models.
         compile: `torch.compile` every model.
+        validation_batch: samples validated at once; None: as many as a forward pass takes in training.
         validate_every: epochs between validations (the last epoch is always validated).
         checkpoint_every: steps between checkpoints to resume from.
         keep: how many of those are kept.
@@ -101,6 +102,7 @@ class Training:
     accumulate: int = 1
     channels_last: bool = False
     compile: bool = False
+    validation_batch: int | None = None
     validate_every: int = 1
     checkpoint_every: int = 200
     keep: int = 2

@@ -294,7 +294,7 @@ class Trainer:
     @torch.no_grad()
     def _validate(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
         """Score every learner on the validation samples and keep its best weights."""
-        size = self.run.train.batch_size
+        size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
         mine = range(self.world.rank, len(self.validation), self.world.size)
         batches = [list(mine[at : at + size]) for at in range(0, len(mine), size)]
         scored = [learner for learner in learners if not learner.stopped]
