@@ -1,0 +1,136 @@
+"""The honest table of a saliency run: from scratch, the control, after transfer, between floor and ceiling."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from saliency.config.run import Run, Stage
+from saliency.datasets.video import AnnotatedVideo
+from saliency.engine.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
+from saliency.engine.distributed import pick_device
+from saliency.engine.evaluator import Predictor, evaluate_many
+from saliency.engine.result import Result
+from saliency.engine.trainer import best_file
+from saliency.io.checkpoint import load_model
+from saliency.io.transforms import resize_map
+from saliency.report.formats import markdown
+from saliency.report.leaderboard import write_leaderboard
+from saliency.report.overlay import Overlay, side_by_side
+from saliency.report.tables import LeaderboardRow, build_tables
+
+log = logging.getLogger(__name__)
+
+RESULTS = "results"
+
+
+class Splits(Protocol):
+    """A data set whose splits are asked for by name."""
+
+    def videos(self, split: str) -> list[AnnotatedVideo]:
+        """Return the videos of a split."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferReport:
+    """Scores every learner after every stage, with the floor and the ceiling, and writes the leaderboard.
+
+    Written below the run's folder: ``leaderboard.{md,csv,json,html,tex}``, the results per frame below
+    ``results/``, and some overlays of the first learner after the last stage below ``overlays/``.
+
+    Attributes:
+        source: the data set.
+        every: split -> score every n-th frame of its videos.
+        overlays: pictures per split.
+    """
+
+    source: Splits
+    every: dict[str, int] = field(default_factory=lambda: {"test": 1})
+    overlays: int = 3
+
+    def __call__(self, run: Run, folder: Path) -> None:
+        """Score the best weights of each stage and write the tables."""
+        device = pick_device(run.train.device)
+        models = [(stage, _predictor(folder, stage, name, device)) for stage in run.stages for name in run.learners]
+        floor = [centre_prior(self.source.videos("train")), chance()]
+        for split, every in self.every.items():
+            videos = self.source.videos(split)
+            known = [OneVersusRest(name="one observer against the others", predict="rest")]
+            ceiling = [OneVersusRest(name="other observers against one", predict="one")]
+            has_observers = videos[0].observers() is not None
+            predictors: list[Predictor] = [p for _, p in models]
+            predictors += [*floor, *(known + ceiling if has_observers else [])]
+            results = _evaluate(predictors, videos, split, every)
+            for predictor, result in zip(predictors, results, strict=True):
+                result.save(folder / RESULTS / split / predictor.name.replace(" ", "_").replace("/", "."))
+            self._paint(folder / "overlays", videos, split, models[-1][1])
+        self._write(run, [folder], folder)
+
+    def combine(self, run: Run, folders: Sequence[Path], out: Path) -> None:
+        """Write one table over the seeds: means with their standard deviation."""
+        self._write(run, folders, out)
+
+    def _write(self, run: Run, folders: Sequence[Path], out: Path) -> None:
+        stages = {stage.name for stage in run.stages}
+        rows = []
+        for folder in folders:
+            for path in sorted((folder / RESULTS).glob("*/*")):
+                result = Result.load(path)
+                learner, _, stage = result.name.partition("/")
+                if stage in stages:
+                    rows.append(LeaderboardRow.from_result(result, name=learner, stage=stage))
+                else:
+                    kind = None if result.metadata.get("own_truth") else "baseline"
+                    rows.append(LeaderboardRow.from_result(result, kind=kind))
+        names = tuple(stage.name for stage in run.stages)
+        title = f"{run.name}: {len(folders)} seed{'s' if len(folders) > 1 else ''}"
+        write_leaderboard(rows, out, title=title, baseline="centre prior", stages=names)
+        Console().print(markdown(build_tables(rows, baseline="centre prior", stages=names), title), highlight=False)
+        log.info("tables, results per frame and overlays are in %s", out)
+
+    def _paint(self, folder: Path, videos: Sequence[AnnotatedVideo], split: str, predictor: ModelPredictor) -> None:
+        """Write pictures with the ground truth on the left and the prediction on the right."""
+        folder.mkdir(parents=True, exist_ok=True)
+        paint = Overlay()
+        for position in range(self.overlays):
+            video = videos[position * len(videos) // self.overlays]
+            frame = (position + 1) * video.num_frames // (self.overlays + 1)
+            with video.open() as source:
+                picture = source.read([frame])[0]
+            (_, pred) = next(iter(predictor.maps(video, [frame])))
+            truth, found = video.density(frame), resize_map(pred, video.size).numpy()
+            both = side_by_side(paint.paint(picture, truth), paint.paint(picture, found))
+            Image.fromarray(both).save(folder / f"{split}-{video.id}-{frame:04d}.png")
+
+
+def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -> ModelPredictor:
+    loaded = load_model(best_file(folder, stage.name, learner))
+    return ModelPredictor(
+        name=f"{learner}/{stage.name}",
+        model=loaded.model.to(device).eval(),
+        spec=loaded.config.input,
+        device=device,
+        metadata={"weights_sha256": loaded.sha256},
+    )
+
+
+def _evaluate(
+    predictors: Sequence[Predictor], videos: Sequence[AnnotatedVideo], split: str, every: int
+) -> list[Result]:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"scoring {split}")
+        return evaluate_many(
+            predictors,
+            videos,
+            every=every,
+            dataset=split,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
