@@ -124,6 +124,10 @@ class JoinedVideo(AnnotatedVideo):
         """Open the parts one by one as they are needed."""
         return JoinedFrames(self)
 
+    def sources(self) -> list[Path]:
+        """Return the files of all parts, in order."""
+        return [path for part in self.parts for path in part.sources()]
+
     def density(self, i: int) -> np.ndarray:
         """Return the density map of frame `i`, float32 (H, W)."""
         part, at = self.locate(i)

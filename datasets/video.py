@@ -18,7 +18,8 @@ from torch.utils.data import Dataset
 
 from saliency.datasets.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
-from saliency.io.frames import Backend, FrameSource, open_frames
+from saliency.io.frame_cache import FrameCache
+from saliency.io.frames import Backend, FrameSource, list_images, open_frames
 from saliency.io.transforms import make_clip, resize_frames, resize_map
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
@@ -66,6 +67,17 @@ class AnnotatedVideo(ABC):
             source.close()
             raise
         return source
+
+    def sources(self) -> list[Path]:
+        """Return the files the frames are read from, in order.
+
+        Raises:
+            InputError: there are none.
+        """
+        files = list_images(self.path) if self.path.is_dir() else [self.path]
+        if not files or not files[0].is_file():
+            raise InputError(f"{self.path}: the frames of video {self.id} are missing; complete the data set")
+        return files
 
     def check(self, source: FrameSource) -> None:
         """Refuse a source whose frames cannot be the annotated ones."""
@@ -126,15 +138,16 @@ class ClipSample:
     """One target frame with all that the learners need of it, as a worker returns it.
 
     Attributes:
-        frames: (n, H, W, 3) uint8 RGB, the union of the views' source frames in increasing order.
-        views: learner name -> positions into `frames`, one per clip frame.
+        frames: (H, W) -> (n, H, W, 3) uint8 RGB: the union of the views' source frames in increasing order.
+            One entry at the video's own size, or, read from a frame cache, one per size among the learners.
+        views: learner name -> positions into its frames, one per clip frame.
         density: (H, W) float32 >= 0 at the annotation's own size.
         fixations: (k, 2) int64 x, y of the fixated pixels, within (W, H) = the size of `density`.
         id: ``"<video id>:<target frame>"``.
         problems: samples that were drawn first and could not be used, ``(video id, reason)``.
     """
 
-    frames: Tensor
+    frames: Mapping[tuple[int, int], Tensor]
     views: Mapping[str, list[int]]
     density: Tensor
     fixations: Tensor
@@ -145,7 +158,7 @@ class ClipSample:
         """Return a copy in page-locked memory (called by `DataLoader(pin_memory=True)`)."""
         return replace(
             self,
-            frames=self.frames.pin_memory(),
+            frames={size: frames.pin_memory() for size, frames in self.frames.items()},
             density=self.density.pin_memory(),
             fixations=self.fixations.pin_memory(),
         )
@@ -180,7 +193,8 @@ class VideoSamples(Dataset[ClipSample]):
         rule: which frames may be drawn in training.
         clips_per_video: training samples per video and epoch.
         flip: mirror a training sample, all its views and its target alike, with probability 1/2.
-        cache: ``"memory"`` keeps the decoded frames of every video in each worker: for small data sets.
+        cache: ``"memory"`` keeps the decoded frames of every video in each worker: for small data sets. The
+            folder of a frame cache (`saliency.io.frame_cache`) takes resized frames from there.
         cache_limit: bytes of decoded frames beyond which ``"memory"`` is refused.
         bad_limit: videos that may be unusable before training stops; default 1 %, at least one.
 
@@ -198,7 +212,7 @@ class VideoSamples(Dataset[ClipSample]):
         rule: Targets = HOUSE.train,
         clips_per_video: int = 1,
         flip: bool = False,
-        cache: Literal["none", "memory"] = "none",
+        cache: Literal["none", "memory"] | Path = "none",
         cache_limit: int = 4 * 2**30,
         bad_limit: int | None = None,
     ) -> None:
@@ -209,7 +223,7 @@ class VideoSamples(Dataset[ClipSample]):
         self.rule = rule
         self.clips_per_video = clips_per_video
         self.flip = flip
-        self.cache = cache
+        self.cache = FrameCache(cache) if isinstance(cache, Path) else cache
         self.targets = None if targets is None else list(targets)
         self.videos = list(videos)
         if self.targets is None:
@@ -283,20 +297,37 @@ class VideoSamples(Dataset[ClipSample]):
                 raise InputError(f"{reason}; leave the frame out or replace the map")
             if self.targets is None:
                 raise EmptyTargetError(reason)
-        union = sorted({i for frames in wanted.values() for i in frames})
-        frames = self._read(video, union)  # (n, H, W, 3)
+        frames: dict[tuple[int, int], Tensor] = {}
+        views: dict[str, list[int]] = {}
+        for size, names in self._groups(video).items():
+            union = sorted({i for name in names for i in wanted[name]})
+            pixels = self._read(video, size, union)  # (n, H, W, 3)
+            pixels = np.ascontiguousarray(pixels[:, :, ::-1] if flip else pixels)
+            frames[size] = torch.from_numpy(pixels)
+            position = {frame: p for p, frame in enumerate(union)}
+            views |= {name: [position[i] for i in wanted[name]] for name in names}
         if flip:
-            frames, density, fixated = frames[:, :, ::-1], density[:, ::-1], fixated[:, ::-1]
-        position = {frame: p for p, frame in enumerate(union)}
+            density, fixated = density[:, ::-1], fixated[:, ::-1]
         return ClipSample(
-            frames=torch.from_numpy(np.ascontiguousarray(frames)),
-            views={name: [position[i] for i in indices] for name, indices in wanted.items()},
+            frames=frames,
+            views=views,
             density=torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32)),
             fixations=torch.from_numpy(np.argwhere(fixated)[:, ::-1].copy()),  # rows, columns -> x, y
             id=f"{video.id}:{target}",
         )
 
-    def _read(self, video: AnnotatedVideo, indices: list[int]) -> np.ndarray:
+    def _groups(self, video: AnnotatedVideo) -> dict[tuple[int, int], list[str]]:
+        """Size of the frames to read -> the learners that get theirs from them."""
+        if not isinstance(self.cache, FrameCache):
+            return {video.size: list(self.views)}
+        groups: dict[tuple[int, int], list[str]] = {}
+        for name, spec in self.views.items():
+            groups.setdefault(spec.size, []).append(name)
+        return groups
+
+    def _read(self, video: AnnotatedVideo, size: tuple[int, int], indices: list[int]) -> np.ndarray:
+        if isinstance(self.cache, FrameCache):
+            return self.cache.read(video.id, size, video.sources(), indices)
         if self.cache == "none":
             with video.open() as source:
                 return source.read(indices)
@@ -321,10 +352,12 @@ class VideoSamples(Dataset[ClipSample]):
         inputs: dict[str, list[Tensor]] = {name: [] for name in self.views}
         density, fixations = [], []
         for sample in samples:
-            frames = sample.frames.to(device, non_blocking=True)  # (n, H, W, 3)
-            sizes = {spec.size for spec in self.views.values()}
-            resized = {size: resize_frames(frames, size) for size in sizes}  # (n, 3, h, w)
+            frames = {size: pixels.to(device, non_blocking=True) for size, pixels in sample.frames.items()}
+            own = next(iter(frames.values()))  # (n, H, W, 3)
+            resized: dict[tuple[int, int], Tensor] = {}
             for name, spec in self.views.items():
+                if spec.size not in resized:
+                    resized[spec.size] = resize_frames(frames.get(spec.size, own), spec.size)  # (n, 3, h, w)
                 clip = resized[spec.size][sample.views[name]]  # (T, 3, h, w)
                 inputs[name].append(make_clip(clip, spec, torch.float32))  # (3, T, h, w)
             density.append(resize_map(sample.density.to(device, non_blocking=True), self.grid))

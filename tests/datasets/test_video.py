@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 from saliency.datasets.targets import Targets, epoch_keys
 from saliency.datasets.video import VideoSamples, collate
 from saliency.errors import InputError
+from saliency.io import frame_cache
 from saliency.types import InputSpec
 
 SMALL = InputSpec(length=4, stride=2, size=(24, 32))
@@ -15,6 +16,7 @@ MIDDLE = InputSpec(length=4, target="middle", shift=1, size=(24, 32))
 LARGE = InputSpec(length=2, size=(32, 40), mean=(0.45,) * 3, std=(0.225,) * 3)
 VIEWS = {"a": SMALL, "b": MIDDLE, "c": LARGE}
 GRID = (24, 32)
+SIZE = (48, 64)
 
 
 def test_every_view_gets_its_own_frames_from_one_union(dot_videos, level):
@@ -23,10 +25,11 @@ def test_every_view_gets_its_own_frames_from_one_union(dot_videos, level):
     for t in range(12):
         sample = samples[t]
         wanted = {name: spec.frames(t, 12) for name, spec in VIEWS.items()}
-        assert sample.frames.shape == (len({i for w in wanted.values() for i in w}), 48, 64, 3)
-        assert sample.frames.dtype == torch.uint8
+        (pixels,) = sample.frames.values()
+        assert pixels.shape == (len({i for w in wanted.values() for i in w}), 48, 64, 3)
+        assert pixels.dtype == torch.uint8
         for name, frames in wanted.items():
-            got = sample.frames[sample.views[name]].float().mean(dim=(1, 2, 3))
+            got = pixels[sample.views[name]].float().mean(dim=(1, 2, 3))
             assert (got - torch.tensor([level(i) for i in frames])).abs().max() < 2
         assert sample.fixations.tolist() == [[t, t // 2]]
         assert sample.id == f"000:{t}"
@@ -59,11 +62,11 @@ def test_a_flip_mirrors_all_views_and_the_target(dot_videos):
         assert a.id == b.id
         if next(mirrored.candidates((0, epoch, 0)))[2]:
             flips += 1
-            assert torch.equal(b.frames, a.frames.flip(2))
+            assert torch.equal(b.frames[SIZE], a.frames[SIZE].flip(2))
             assert torch.equal(b.density, a.density.flip(1))
             assert b.fixations.tolist() == [[63 - x, y] for x, y in a.fixations.tolist()]
         else:
-            assert torch.equal(b.frames, a.frames)
+            assert torch.equal(b.frames[SIZE], a.frames[SIZE])
             assert torch.equal(b.fixations, a.fixations)
     assert 0 < flips < 12
 
@@ -75,10 +78,28 @@ def test_the_memory_cache_changes_nothing(dot_videos):
     for epoch in range(4):
         for index in range(2):
             a, b = plain[(0, epoch, index)], cached[(0, epoch, index)]
-            assert torch.equal(a.frames, b.frames)
+            assert torch.equal(a.frames[SIZE], b.frames[SIZE])
             assert a.id == b.id
     with pytest.raises(InputError, match="GiB per worker"):
         VideoSamples(videos, VIEWS, GRID, cache="memory", cache_limit=1000)
+
+
+@pytest.mark.parametrize("kind", ["raw", "jpeg"])
+def test_a_frame_cache_gives_the_same_batch(dot_videos, tmp_path, kind):
+    videos = dot_videos(12, 7)
+    for size in {spec.size for spec in VIEWS.values()}:
+        for video in videos:
+            frame_cache.build(tmp_path / "cache", video.id, video.open, video.sources(), size, kind)
+    targets = [(0, 11), (1, 0)]
+    plain = VideoSamples(videos, VIEWS, GRID, targets=targets)
+    cached = VideoSamples(videos, VIEWS, GRID, targets=targets, cache=tmp_path / "cache")
+    sample = cached[0]
+    assert {size: pixels.shape[0] for size, pixels in sample.frames.items()} == {(24, 32): 5, (32, 40): 2}
+    a, b = (samples.prepare([samples[0], samples[1]], "cpu") for samples in (plain, cached))
+    for name in VIEWS:
+        assert (a.inputs[name] - b.inputs[name]).abs().max() < (1e-6 if kind == "raw" else 0.05)
+    mirrored = [VideoSamples(videos, VIEWS, GRID, flip=True, cache=c)[(0, 3, 0)] for c in ("none", tmp_path / "cache")]
+    assert mirrored[0].fixations.tolist() == mirrored[1].fixations.tolist()
 
 
 def test_prepare_makes_the_batch(dot_videos):
@@ -104,7 +125,7 @@ def test_fixations_land_in_the_cell_of_their_centre():
     height, width = 48, 64
     ys, xs = np.mgrid[:height, :width]
     sample = ClipSample(
-        frames=torch.zeros(0, height, width, 3, dtype=torch.uint8),
+        frames={},
         views={},
         density=torch.zeros(height, width),
         fixations=torch.from_numpy(np.stack([xs.ravel(), ys.ravel()], 1)),
@@ -114,7 +135,7 @@ def test_fixations_land_in_the_cell_of_their_centre():
     for x, y in [(0, 0), (63, 47), (12, 16), (13, 15)]:
         one = samples._on_grid(
             ClipSample(
-                frames=sample.frames,
+                frames={},
                 views={},
                 density=sample.density,
                 fixations=torch.tensor([[x, y]]),
@@ -131,7 +152,7 @@ def test_workers_return_the_same_samples(dot_videos):
     loader = DataLoader(samples, batch_size=2, sampler=keys, num_workers=2, collate_fn=collate)
     loaded = [sample for batch in loader for sample in batch]
     assert [s.id for s in loaded] == [samples[k].id for k in keys]
-    assert all(torch.equal(a.frames, samples[k].frames) for a, k in zip(loaded, keys, strict=True))
+    assert all(torch.equal(a.frames[SIZE], samples[k].frames[SIZE]) for a, k in zip(loaded, keys, strict=True))
 
 
 def test_samples_survive_pickling_without_their_frames(dot_videos):
