@@ -56,7 +56,7 @@ class Stage:
 
     Attributes:
         name: used in folders and tables, e.g. ``scratch``, ``control``, ``bi_kd``.
-        epochs: passes over the training samples.
+        epochs: passes over the training samples; 0 scores the starting point and keeps it as the stage's best.
         distiller: how the learners teach each other; `TaskOnly` trains each for itself.
         start: name of an earlier stage whose best checkpoints are the starting point.
         frozen: name -> learner: copies of learners as they are at the start of the stage, which take part in it

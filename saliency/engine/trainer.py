@@ -156,6 +156,10 @@ class Trainer:
         meter = Meter([learner.name for learner in learners], self.device)
         loader = self._loader(self.training, steps, self.run.train.workers)
         parts = iter(loader)
+        if steps.total == 0:  # nothing to learn: score and keep the starting point
+            self._validate(stage, learners, progress)
+            progress.done = True
+            self._save(states, learners, progress)
         for number in range(progress.step, steps.total):
             self._step(stage, learners, parts, steps, number, meter)
             progress.step = number + 1

@@ -18,7 +18,7 @@ from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.engine import interrupt
-from saliency.engine.trainer import best_file, train
+from saliency.engine.trainer import Trainer, best_file, train
 from saliency.errors import InputError
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.types import InputSpec
@@ -234,8 +234,8 @@ def test_all_learners_nan_ends_the_run_with_the_reason(tmp_path: Path) -> None:
 
 def test_frozen_learner_teaches_and_never_moves(reference: Path, tmp_path: Path) -> None:
     run = toy_run()
-    frozen = Learner(model=run.learners["a"].model, optimizer=None, init=str(best_file(reference, "scratch", "a")))
-    learners = {"frozen": frozen, "b": run.learners["b"]}
+    frozen = Learner(model=run.learners["b"].model, optimizer=None, init=str(best_file(reference, "scratch", "b")))
+    learners = {"frozen": frozen, "a": run.learners["a"]}
     train(replace(run, learners=learners, stages=(Stage(name="kd", epochs=2, distiller=BiKD()),)), tmp_path)
     assert not best_file(tmp_path, "kd", "frozen").exists()
     assert sum(line["taught/frozen"] for line in read_log(tmp_path)) > 0
@@ -271,11 +271,21 @@ def test_running_folder_is_locked(tmp_path: Path) -> None:
 def test_no_host_synchronisation_inside_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values reach the host when a line is logged, never in between."""
     waits: list[str] = []
+    inside = False
+    step = Trainer._step
+
+    def watched(self, *args) -> None:
+        nonlocal inside
+        inside = True
+        step(self, *args)
+        inside = False
+
+    monkeypatch.setattr(Trainer, "_step", watched)
     for name in ("item", "__bool__", "tolist", "__float__", "__int__"):
         original = getattr(torch.Tensor, name)
 
         def hooked(self, *args, _name=name, _original=original):
-            if any(frame.name == "_step" for frame in __import__("traceback").extract_stack()):
+            if inside:
                 waits.append(_name)
             return _original(self, *args)
 

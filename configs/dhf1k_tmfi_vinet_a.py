@@ -1,0 +1,10 @@
+"""Bi-KD on DHF1K between TMFI-Net and ViNet-A, as in the paper, from dhf1k_{tmfi,vinet_a}.py."""
+
+from saliency.config.run import Run
+from saliency.datasets.dhf1k import DHF1K
+from saliency.recipes import transfer
+
+
+def config() -> Run:
+    """Return the run."""
+    return transfer("dhf1k_tmfi_vinet_a", ("tmfi_net", "vinet_a"), DHF1K(), runs="dhf1k")

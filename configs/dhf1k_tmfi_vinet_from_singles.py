@@ -1,0 +1,10 @@
+"""Tri-Bi-KD on DHF1K between models trained by dhf1k_{tmfi,vinet_s,vinet_a}.py."""
+
+from saliency.config.run import Run
+from saliency.datasets.dhf1k import DHF1K
+from saliency.recipes import transfer
+
+
+def config() -> Run:
+    """Return the run."""
+    return transfer("dhf1k_tmfi_vinet_from_singles", ("tmfi_net", "vinet_s", "vinet_a"), DHF1K(), runs="dhf1k")

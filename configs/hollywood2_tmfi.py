@@ -1,0 +1,10 @@
+"""TMFI-Net on Hollywood-2, from its DHF1K weights."""
+
+from saliency.config.run import Run
+from saliency.datasets.hollywood2 import Hollywood2
+from saliency.recipes import single
+
+
+def config() -> Run:
+    """Return the run."""
+    return single("hollywood2_tmfi_net", "tmfi_net", Hollywood2(), "runs/dhf1k_tmfi_net/scratch/tmfi_net.safetensors")

@@ -1,0 +1,10 @@
+"""Tri-Bi-KD on Hollywood-2 between models trained by hollywood2_{tmfi,vinet_s,vinet_a}.py."""
+
+from saliency.config.run import Run
+from saliency.datasets.hollywood2 import Hollywood2
+from saliency.recipes import transfer
+
+
+def config() -> Run:
+    """Return the run."""
+    return transfer("hollywood2_tmfi_vinet", ("tmfi_net", "vinet_s", "vinet_a"), Hollywood2(), runs="hollywood2")

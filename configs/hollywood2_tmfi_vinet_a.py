@@ -1,0 +1,10 @@
+"""Bi-KD on Hollywood-2 between TMFI-Net and ViNet-A, from hollywood2_{tmfi,vinet_a}.py."""
+
+from saliency.config.run import Run
+from saliency.datasets.hollywood2 import Hollywood2
+from saliency.recipes import transfer
+
+
+def config() -> Run:
+    """Return the run."""
+    return transfer("hollywood2_tmfi_vinet_a", ("tmfi_net", "vinet_a"), Hollywood2(), runs="hollywood2")
