@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from saliency.datasets.targets import val_targets
@@ -18,14 +19,15 @@ class SaliencyClips:
         grid: (H, W) on which predictions and ground truth meet during training.
         clips_per_video: training samples per video and epoch; the papers take one.
         flip: mirror training samples with probability 1/2; the papers do not.
-        cache: ``"memory"`` keeps decoded videos in memory, for small data sets.
+        cache: ``"memory"`` keeps decoded videos in memory, for small data sets; a folder reads resized frames
+            from the frame cache there (``tools/prepare.py cache``).
     """
 
     source: VideoData
     grid: tuple[int, int] = (256, 456)
     clips_per_video: int = 1
     flip: bool = False
-    cache: Literal["none", "memory"] = "none"
+    cache: Literal["none", "memory"] | Path = "none"
 
     def training(self, views: Mapping[str, InputSpec]) -> VideoSamples:
         """Random target frames of the training split."""

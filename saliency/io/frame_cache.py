@@ -90,7 +90,7 @@ class FrameCache:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such frame cache; make it with tools/prepare.py cache")
         self.folder = folder
-        self.kind = kind
+        self.kind: Kind | None = kind
         self._shards: dict[tuple[str, tuple[int, int]], tuple[Shard, Path]] = {}
 
     def read(self, video: str, size: tuple[int, int], sources: Sequence[Path], indices: Sequence[int]) -> np.ndarray:
