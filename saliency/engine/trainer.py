@@ -277,7 +277,7 @@ class Trainer:
     def _update(self, learner: Trained, number: int, total: int) -> None:
         """Move a learner's weights, unless its gradient is not finite; decided on the device."""
         assert learner.optimizer is not None and learner.plan is not None
-        parameters = [p for p in learner.model.parameters() if p.grad is not None]
+        parameters = [p for group in learner.optimizer.param_groups for p in group["params"] if p.grad is not None]
         if not parameters:
             return
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])

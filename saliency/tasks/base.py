@@ -15,11 +15,15 @@ class Task(Protocol[T]):
     A sample (or a model's prediction of it) that cannot be scored gets a NaN loss with zero gradient.
     """
 
-    metrics: Mapping[str, Callable[[Any, T], Tensor]]
-    """name -> function (prediction, target) -> (B,) float64; NaN where undefined."""
+    @property
+    def metrics(self) -> Mapping[str, Callable[[Any, T], Tensor]]:
+        """Name -> function (prediction, target) -> (B,) float64; NaN where undefined."""
+        ...
 
-    monitor: str
-    """What chooses a model's best checkpoint: a metric (higher is better) or ``"loss"`` (lower is)."""
+    @property
+    def monitor(self) -> str:
+        """What chooses a model's best checkpoint: a metric (higher is better) or ``"loss"`` (lower is)."""
+        ...
 
     def align(self, output: Any, target: T) -> Any:
         """Bring one model's raw output to the target's grid; mostly (B, ...), in float32 at least."""
@@ -58,7 +62,7 @@ class Totals(Protocol):
     """Added by a task whose scores belong to a whole data set, such as mIoU from one confusion matrix."""
 
     def totals(self, pred: Any, target: Any) -> Mapping[str, Tensor]:
-        """name -> (B, ...) counts, to be summed over all samples."""
+        """Name -> (B, ...) counts, to be summed over all samples."""
         ...
 
     def summarise(self, totals: Mapping[str, Tensor]) -> Mapping[str, float]:
