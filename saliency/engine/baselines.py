@@ -219,9 +219,12 @@ class OneVersusRest:
         if not len(points):
             return np.ones(size, np.float32)
         spread = 2 * (self.sigma * size[1]) ** 2
-        along_x = np.exp(-((np.arange(size[1]) + 0.5 - points[:, :1]) ** 2) / spread)  # (n, W)
-        along_y = np.exp(-((np.arange(size[0]) + 0.5 - points[:, 1:]) ** 2) / spread)  # (n, H)
-        return (along_y.T @ along_x).astype(np.float32)
+        along_x = np.exp(-((np.arange(size[1]) + 0.5 - points[:, :1]) ** 2) / spread).astype(np.float32)  # (n, W)
+        along_y = np.exp(-((np.arange(size[0]) + 0.5 - points[:, 1:]) ** 2) / spread).astype(np.float32)  # (n, H)
+        density = np.zeros(size, np.float32)
+        for x, y in zip(along_x, along_y, strict=True):
+            density += np.outer(y, x)
+        return density
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

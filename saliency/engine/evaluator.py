@@ -88,8 +88,7 @@ def evaluate_many(
         seed: of everything that is drawn (negatives of the shuffled AUC, a protocol's frame subset).
         dataset: data set and split as tables should show them.
         on_bad: a NaN or infinite prediction raises, or counts as a bad frame without scores.
-        threads: threads that read ground truth and score; default one per core, at most 8. 0 does all in the
-            calling thread.
+        threads: threads that read ground truth and score; default one per core, at most 8.
         progress: called after each frame.
         pool: where shuffled negatives come from; default the scored frames of `videos`. Give the pool of all
             videos when this call scores only some of them.
@@ -208,35 +207,30 @@ class _Workers:
     """A few threads that score; results come back in the order of submission and memory stays bounded."""
 
     def __init__(self, threads: int | None) -> None:
-        self.threads = min(8, os.cpu_count() or 1) if threads is None else threads
+        self.threads = max(1, min(8, os.cpu_count() or 1) if threads is None else threads)
         self._pending: deque[Future[list[FrameRow]]] = deque()
-        self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> "_Workers":
-        if self.threads:
-            # Each thread computes alone: threads that start threads of their own only get in each other's way.
-            before, ready = torch.get_num_threads(), threading.Barrier(self.threads + 1)
+        # Each thread computes alone: threads that start threads of their own get in each other's way, on a busy
+        # machine by a factor of ten.
+        before, ready = torch.get_num_threads(), threading.Barrier(self.threads + 1)
 
-            def start() -> None:
-                torch.set_num_threads(1)
-                ready.wait()
-
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="score", initializer=start)
-            for _ in range(self.threads):
-                self._pool.submit(int)
+        def start() -> None:
+            torch.set_num_threads(1)
             ready.wait()
-            torch.set_num_threads(before)
+
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="score", initializer=start)
+        for _ in range(self.threads):
+            self._pool.submit(int)  # starts a thread
+        ready.wait()
+        torch.set_num_threads(before)
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
 
     def submit(self, task: Callable[..., list[FrameRow]], *arguments: object) -> Iterator[list[FrameRow]]:
         """Start a task; yield what must be collected before the next may start."""
-        if self._pool is None:
-            yield task(*arguments)
-            return
         self._pending.append(self._pool.submit(task, *arguments))
         while len(self._pending) > 3 * self.threads or (self._pending and self._pending[0].done()):
             yield self._pending.popleft().result()

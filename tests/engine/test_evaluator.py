@@ -68,10 +68,10 @@ def test_scores_are_those_of_the_metrics(gaze_video):
     assert dict(row.scores) == {name: float(value) for name, value in expected.items()}
 
 
-@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_threads_and_company_do_not_change_the_numbers(gaze_video, threads):
     videos = [gaze_video("001"), gaze_video("002", frames=9)]
-    alone = evaluate(Blobs(), videos, threads=0)
+    alone = evaluate(Blobs(), videos, threads=1)
     seen: list[tuple[int, int]] = []
     before = torch.get_num_threads()
     together = evaluate_many(
