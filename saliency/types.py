@@ -65,6 +65,26 @@ class InputSpec:
         return [min(max(target + offset, 0), last) for offset in self.offsets]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSpec(InputSpec):
+    """The single image a classifier wants: resized, then cut out of its centre.
+
+    Attributes:
+        crop: side of the cut-out as a share of the shorter side after resizing.
+        interpolation: of the resize; antialiased.
+    """
+
+    length: int = 1
+    size: tuple[int, int] = (224, 224)
+    crop: float = 0.875
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        InputSpec.__post_init__(self)
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"crop must be in (0, 1], got {self.crop}")
+
+
 @dataclass(frozen=True, slots=True)
 class SaliencyTarget:
     """Ground truth of a batch of target frames.
