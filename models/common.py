@@ -1,7 +1,7 @@
 """Small pieces several models share: any-size helpers, channel arithmetic, initialisation."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +73,28 @@ def upsample(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -
     frames = x.flatten(1, 2)  # (B, C*T, h, w)
     frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=align_corners)
     return frames.view(b, c, t, *size)
+
+
+def rename_prefixes(key: str, rules: Mapping[str, Mapping[str, str] | Callable[[str], str]]) -> str:
+    """Rename the rest of a state dict key behind the first prefix of `rules` it starts with.
+
+    Args:
+        key: name of a weight, e.g. ``"decoder.convtsp1.0.weight"``.
+        rules: prefix -> function of the rest, or a table of the rest's own prefixes.
+
+    Returns:
+        The new name; `key` itself where no rule fits.
+    """
+    for prefix, rule in rules.items():
+        if not key.startswith(prefix):
+            continue
+        rest = key.removeprefix(prefix)
+        if callable(rule):
+            return prefix + rule(rest)
+        for theirs, ours in rule.items():
+            if rest.startswith(theirs):
+                return prefix + ours + rest.removeprefix(theirs)
+    return key
 
 
 def spatial_size(x: Tensor) -> tuple[int, int]:

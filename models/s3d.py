@@ -5,6 +5,7 @@ Built from torchvision's own S3D blocks; at width 1 the layers, their names and 
 `torchvision.models.video.s3d().features`, so its Kinetics-400 weights fit.
 """
 
+import re
 from functools import partial
 
 from torch import Tensor, nn
@@ -30,8 +31,18 @@ _MIXED = {
     14: (256, 160, 320, 32, 128, 128),
     15: (384, 192, 384, 48, 128, 128),
 }
+# First torchvision layer of each group of the ViNet repositories' backbone.
+_GROUPS = {"1": 0, "2": 5, "3": 8, "4": 14}
 # Layers whose output goes to the decoder: H/4, H/8, H/16, H/32.
 _TAPS = (3, 6, 12, 15)
+
+
+def from_official(key: str) -> str:
+    """Return our name of a weight of the S3D in the ViNet repositories (``base2.0.branch1.1.conv_s.weight``)."""
+    key = re.sub(r"^base(\d)\.(\d+)\.", lambda m: f"features.{_GROUPS[m[1]] + int(m[2])}.", key)
+    key = key.replace("branch0.0.", "branch0.")
+    leaves = {"conv_s": "0.0", "bn_s": "0.1", "conv_t": "1.0", "bn_t": "1.1", "conv": "0", "bn": "1"}
+    return re.sub(r"\.(conv_s|bn_s|conv_t|bn_t|conv|bn)\.", lambda m: f".{leaves[m[1]]}.", key)
 
 
 class S3DFeatures(nn.Module):

@@ -4,6 +4,7 @@ Paper: Feichtenhofer et al., "SlowFast Networks for Video Recognition", arXiv:18
 dilated last stage and bare lateral convolutions is that of ACAR-Net, arXiv:2006.07976.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -14,6 +15,14 @@ from saliency.models.common import pad_clip, scale_channels
 
 ALPHA = 4
 """The slow pathway sees every fourth frame."""
+
+
+def from_official(key: str) -> str:
+    """Return our name of a weight of the SlowFast of ACAR-Net and ViNet-A (``fast_res2.0.bn1.weight``)."""
+    key = re.sub(r"^(slow|fast)_(conv1|bn1)\.", r"\1.\2.", key)
+    key = re.sub(r"^(slow|fast)_res(\d)\.", lambda m: f"{m[1]}.stages.{int(m[2]) - 1}.", key)
+    key = re.sub(r"^Tconv(\d)\.", lambda m: f"lateral.{int(m[1]) - 1}.", key)
+    return key.replace(".downsample.0.", ".shortcut.0.").replace(".downsample_bn.", ".shortcut.1.")
 
 
 class SlowFastFeatures(nn.Module):

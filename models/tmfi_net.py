@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency.models import video_swin
 from saliency.models.common import (
     halving_kernels,
     initialise_convolutions,
     pad_time,
+    rename_prefixes,
     spatial_size,
     upsample,
 )
@@ -58,6 +60,22 @@ class TMFINetConfig:
         return model
 
 
+# Published decoder layer -> ours; the published indices count the activations in between.
+_OFFICIAL_DECODER = {
+    f"{theirs}.": f"{ours}."
+    for level in range(4)
+    for theirs, ours in (
+        (f"conv{level + 1}", f"lateral.{level}"),
+        (f"convs{level + 1}", f"refine.{level}"),
+        (f"gate{level + 1}.gate", f"gates.{level}"),
+        (f"convtsp{level + 1}.0", f"branches.{level}.convs.0"),
+        (f"convtsp{level + 1}.3", f"branches.{level}.convs.1"),
+        (f"convtsp{level + 1}.6", f"branches.{level}.convs.2"),
+        (f"convtsp{level + 1}.{8 if level == 0 else 9}", f"branches.{level}.out"),
+    )
+} | {"convout.0.": "out."}
+
+
 class TMFINet(nn.Module):
     """(B, 3, T, H, W) normalised clip -> (B, H, W) saliency in (0, 1)."""
 
@@ -73,6 +91,11 @@ class TMFINet(nn.Module):
         height, width = spatial_size(clip)
         saliency = self.decoder(self.backbone(clip))  # (B, H', W'), sizes rounded up to whole patches
         return saliency[:, :height, :width]
+
+    @staticmethod
+    def from_official(key: str) -> str:
+        """Return our name of a weight in a checkpoint of the published code."""
+        return rename_prefixes(key, {"backbone.": video_swin.from_official, "decoder.": _OFFICIAL_DECODER})
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -141,7 +164,7 @@ class Branch(nn.Module):
         self.out = nn.Conv3d(width >> len(kernels), 1, (1, 3, 3), padding=(0, 1, 1), bias=False)
 
     def forward(self, x: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
-        """x (B, C, T, h, w) -> (B, 1, 1, H, W); `sizes` are the next larger (h, w), the last one full."""
+        """Turn x (B, C, T, h, w) into (B, 1, 1, H, W); `sizes` are the next larger (h, w), the last one full."""
         for step, conv in enumerate(self.convs):
             x = F.relu(conv(pad_time(x, conv.kernel_size[0])))
             if step < len(sizes):

@@ -6,6 +6,7 @@ Kinetics-400 weights fit. Differences: no LayerNorm after the patch embedding (T
 through `scaled_dot_product_attention`, and the shift mask made once for all blocks of a stage.
 """
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,13 @@ MASKED = -100.0
 """Added to the attention logits between tokens that only the cyclic shift made neighbours."""
 
 Size3 = tuple[int, int, int]
+
+
+def from_official(key: str) -> str:
+    """Return our name of a weight of the original Video Swin code (``layers.0.blocks.1.mlp.fc1.weight``)."""
+    key = re.sub(r"^layers\.(\d)\.blocks\.", lambda m: f"features.{2 * int(m[1])}.", key)
+    key = re.sub(r"^layers\.(\d)\.downsample\.", lambda m: f"features.{2 * int(m[1]) + 1}.", key)
+    return key.replace(".mlp.fc1.", ".mlp.0.").replace(".mlp.fc2.", ".mlp.3.")
 
 
 class VideoSwinFeatures(nn.Module):
@@ -97,7 +105,7 @@ class SwinBlock(nn.Module):
         self.mlp = MLP(dim, [4 * dim, dim], activation_layer=nn.GELU, inplace=None)
 
     def forward(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
-        """x (B, T, H, W, C) -> (B, T, H, W, C)."""
+        """Map x (B, T, H, W, C) to the same shape."""
         x = x + self.stochastic_depth(self.attn(self.norm1(x), window, shift, mask))
         return x + self.stochastic_depth(self.mlp(self.norm2(x)))
 

@@ -10,17 +10,19 @@ initialisation of a model without weights is ours. Kept: the neck folds the two 
 pathway's time axis into channels by a plain reshape, so that channel 2c + i is half i of channel c.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency.models import slowfast
 from saliency.models.common import (
     fit_groups,
     halving_kernels,
     initialise_convolutions,
     pad_time,
+    rename_prefixes,
     scale_channels,
     spatial_size,
     upsample,
@@ -67,6 +69,27 @@ class ViNetAConfig:
         return model
 
 
+# Published layers -> ours; the published indices count the activations in between.
+_OFFICIAL_NECK = {
+    "conv_slow.0.": "slow.",
+    "conv_skip1.0.": "skips.0.",
+    "conv_skip2.0.": "skips.1.",
+    "conv_skip3.0.": "skips.2.",
+    "conv_skip4.0.": "skips.3.",
+}
+_OFFICIAL_DECODER = {
+    "convtsp1.0.": "conv16.",
+    "convtsp2.0.": "conv16_skip.",
+    "convtsp3.0.": "conv8.",
+    "convtsp4.0.": "conv4_res.",
+    "convtsp5.0.": "conv4.",
+    "convtsp6.0.": "conv2.",
+    "convtsp6.3.": "conv1.",
+    "convtsp6.5.": "mix.",
+    "convtsp6.7.": "out.",
+}
+
+
 class ViNetA(nn.Module):
     """(B, 3, T, H, W) normalised clip -> (B, H, W) saliency in (0, 1)."""
 
@@ -80,6 +103,14 @@ class ViNetA(nn.Module):
         """Predict the saliency map of the clip's target frame."""
         x, skips = self.neck(*self.backbone(clip))
         return self.decoder(x, skips, spatial_size(clip))
+
+    @staticmethod
+    def from_official(key: str) -> str:
+        """Return our name of a weight in a checkpoint of the published code."""
+        return rename_prefixes(
+            key,
+            {"backbone.": slowfast.from_official, "neck.": _OFFICIAL_NECK, "decoder.": _OFFICIAL_DECODER},
+        )
 
 
 class Neck(nn.Module):

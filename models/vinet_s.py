@@ -18,16 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency.models import s3d
 from saliency.models.common import (
     fit_groups,
     halving_kernels,
     initialise_convolutions,
     pad_time,
+    rename_prefixes,
     scale_channels,
     spatial_size,
     upsample,
 )
-from saliency.models.s3d import S3DFeatures
 from saliency.types import Init, InputSpec
 
 
@@ -56,17 +57,35 @@ class ViNetSConfig:
         return model
 
 
+# Published decoder layer -> ours; the published indices count the activations in between.
+_OFFICIAL_DECODER = {
+    "convtsp1.0.": "conv32.",
+    "convtsp2.0.": "conv16.",
+    "convtsp3.0.": "conv8.",
+    "convtsp4.0.": "conv4.",
+    "convtsp4.3.": "conv2.",
+    "convtsp4.6.": "conv1.",
+    "convtsp4.8.": "out.",
+}
+
+
 class ViNetS(nn.Module):
     """(B, 3, T, H, W) normalised clip -> (B, H, W) saliency in (0, 1)."""
 
     def __init__(self, config: ViNetSConfig) -> None:
         super().__init__()
-        self.backbone = S3DFeatures(config.width, config.norm_momentum)
-        self.decoder = ViNetSDecoder(config, self.backbone.channels, S3DFeatures.lengths(config.input.length))
+        self.backbone = s3d.S3DFeatures(config.width, config.norm_momentum)
+        lengths = self.backbone.lengths(config.input.length)
+        self.decoder = ViNetSDecoder(config, self.backbone.channels, lengths)
 
     def forward(self, clip: Tensor) -> Tensor:
         """Predict the saliency map of the clip's target frame."""
         return self.decoder(self.backbone(clip), spatial_size(clip))
+
+    @staticmethod
+    def from_official(key: str) -> str:
+        """Return our name of a weight in a checkpoint of the published code."""
+        return rename_prefixes(key, {"backbone.": s3d.from_official, "decoder.": _OFFICIAL_DECODER})
 
 
 class ViNetSDecoder(nn.Module):

@@ -1,0 +1,404 @@
+"""Read and write model weights: our own files, which rebuild the model, and the published ones.
+
+A file of ours is one safetensors file whose metadata holds the model's config (as JSON) and a SHA-256 over
+the metadata and every tensor, so that a flipped bit does not go unnoticed. Published files (``.pt``, ``.pth``,
+``.safetensors``) are read with `load_weights`, which knows the published names of a model's weights through
+its ``from_official`` function. Pickle files are only ever read with ``weights_only=True``: nothing in them runs.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from saliency.errors import InputError
+from saliency.types import ModelConfig
+
+FORMAT = "video-saliency-1"
+_PICKLES = (".pt", ".pth", ".tar", ".bin")
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
+_PREFIXES = ("module.", "_orig_mod.")
+_LISTED = 5
+
+# A weight that only this model has -> the model, to say what a file that does not fit looks like.
+_SIGNATURES = (
+    ("decoder.gate1.gate.weight", "the published TMFI-Net: use TMFINetConfig"),
+    ("decoder.gates.0.weight", "TMFI-Net: use TMFINetConfig"),
+    ("decoder.convtsp6.7.weight", "the published ViNet-A: use ViNetAConfig"),
+    ("neck.skips.0.weight", "ViNet-A: use ViNetAConfig"),
+    ("backbone.base1.0.conv_s.weight", "the published ViNet or ViNet-S: use ViNetSConfig"),
+    ("decoder.conv32.weight", "ViNet or ViNet-S: use ViNetSConfig"),
+    ("features.0.0.0.weight", "an S3D classifier: build the model with init='kinetics'"),
+    ("features.0.0.norm1.weight", "a Video Swin classifier: build the model with init='kinetics'"),
+    ("blocks.0.multipathway_blocks.0.conv.weight", "a SlowFast classifier: build the model with init='kinetics'"),
+)
+
+
+class CheckpointMismatch(InputError):
+    """The weights do not fit the model.
+
+    Attributes:
+        missing: weights of the model that the file lacks.
+        unexpected: weights of the file that the model lacks.
+        misshaped: weights of both whose shapes differ.
+    """
+
+    def __init__(self, message: str, missing: list[str], unexpected: list[str], misshaped: list[str]) -> None:
+        super().__init__(message)
+        self.missing, self.unexpected, self.misshaped = missing, unexpected, misshaped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """What `load_model` found in a file.
+
+    Attributes:
+        model: the model in eval mode on the CPU, with its weights.
+        config: the config it was built from.
+        metadata: whatever was saved with it (scores, licence, how it was trained).
+        sha256: SHA-256 of the file.
+    """
+
+    model: nn.Module
+    config: ModelConfig
+    metadata: dict[str, str]
+    sha256: str
+
+
+def save_model(
+    path: str | Path, model: nn.Module, config: ModelConfig, metadata: Mapping[str, str] | None = None
+) -> str:
+    """Write a model's weights and config to a safetensors file, whole or not at all.
+
+    Args:
+        path: the file to write or replace.
+        model: the model built from `config`.
+        config: a dataclass that `load_model` can import.
+        metadata: further text to keep with the weights.
+
+    Returns:
+        SHA-256 of the file.
+
+    Raises:
+        InputError: NaN or infinite weights, a name reserved for the file format, or the disk is full.
+    """
+    path = Path(path)
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    if broken := _not_finite(tensors):
+        raise InputError(f"{path}: not written, {_some(broken)} of the model holds NaN or infinity")
+    header = dict(metadata or {})
+    if reserved := header.keys() & {"format", "config", "content_sha256"}:
+        raise InputError(f"{path}: not written, the metadata name {min(reserved)!r} is used by the file format")
+    header |= {"format": FORMAT, "config": config_to_json(config)}
+    header["content_sha256"] = _content_sha256(tensors, header)
+    data = safetensors.torch.save(tensors, header)
+    _write(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_model(path: str | Path) -> LoadedModel:
+    """Rebuild a model from a file of `save_model`.
+
+    Raises:
+        InputError: not such a file, or truncated, changed, or with weights that do not fit its config.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: only .safetensors files hold their config; build the model, then load_weights")
+    tensors, header = _read_safetensors(path)
+    if "config" not in header:
+        raise InputError(f"{path}: holds weights but no model config; build the model, then load_weights")
+    _verify(path, tensors, header)
+    config = config_from_json(header["config"], str(path))
+    model = config.build()
+    _load(model, tensors, str(path))
+    model.eval()
+    extra = {k: v for k, v in header.items() if k not in ("format", "config", "content_sha256")}
+    return LoadedModel(model=model, config=config, metadata=extra, sha256=file_sha256(path))
+
+
+def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
+    """Load weights into a model, from our own names or from those of the published checkpoints.
+
+    Accepts a raw state dict or one wrapped in ``state_dict``, ``model_state_dict`` or ``model_state``, with
+    or without a ``module.`` prefix. The BatchNorm batch counters may be missing. A file
+    ``<name>.sha256`` beside a file is checked when there is one.
+
+    Args:
+        model: the model to fill.
+        source: a ``.pt``, ``.pth``, ``.tar``, ``.bin`` or ``.safetensors`` file, or a state dict.
+
+    Raises:
+        InputError: the file cannot be read or was changed.
+        CheckpointMismatch: weights are missing, unknown or of another shape.
+    """
+    if isinstance(source, Mapping):
+        name, content = "state dict", source
+    else:
+        path = Path(source)
+        name, content = str(path), read_weights(path)
+    _load(model, unwrap(content, name), name)
+
+
+def read_weights(path: str | Path) -> dict[str, Any]:
+    """Return what a weights file holds, on the CPU; nothing in it is executed.
+
+    Raises:
+        InputError: no such file, unknown suffix, truncated, changed or not only tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    _check_sidecar(path)
+    if path.suffix == ".safetensors":
+        tensors, header = _read_safetensors(path)
+        if "content_sha256" in header:
+            _verify(path, tensors, header)
+        return tensors
+    if path.suffix not in _PICKLES:
+        raise InputError(f"{path}: unknown kind of weights; use .safetensors, {', '.join(_PICKLES)}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+            raise InputError(
+                f"{path}: refused, it holds Python objects that could run code; ask for a plain state dict"
+            ) from error
+        raise InputError(f"{path}: truncated or damaged, or not a weights file; fetch it again") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError) as error:
+        raise InputError(f"{path}: truncated or damaged, or not a weights file; fetch it again") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: holds a {type(content).__name__}, not a state dict")
+    return dict(content)
+
+
+def unwrap(content: Mapping[str, Any], name: str = "state dict") -> dict[str, Tensor]:
+    """Find the state dict in what a file holds and drop the prefixes wrappers put before every name.
+
+    Raises:
+        InputError: there is none, or some of its values are no tensors.
+    """
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+            break
+    if not content:
+        raise InputError(f"{name}: holds no weights")
+    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if others:
+        raise InputError(f"{name}: {_some(others)} is not a tensor; expected a state dict of tensors")
+    state = dict(content)
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def config_to_json(config: Any) -> str:
+    """Write a config dataclass, with the dataclasses in it, as JSON text.
+
+    Raises:
+        InputError: a value that JSON and tuples cannot express.
+    """
+
+    def encode(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            kind = f"{type(value).__module__}:{type(value).__qualname__}"
+            fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+            return {"class": kind, "fields": fields}
+        if isinstance(value, (tuple, list)):
+            return [encode(item) for item in value]
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        raise InputError(f"a model config cannot hold a {type(value).__name__}; use numbers, text, tuples")
+
+    return json.dumps(encode(config))
+
+
+def config_from_json(text: str, name: str = "config") -> Any:
+    """Rebuild a config dataclass from `config_to_json`'s text; lists come back as tuples.
+
+    Only dataclasses of this package, or of modules that are already imported, are built.
+
+    Args:
+        text: the JSON.
+        name: what to call its source in messages.
+
+    Raises:
+        InputError: not such text, an unknown class or field, or values the class refuses.
+    """
+
+    def decode(value: Any) -> Any:
+        if isinstance(value, dict):
+            kind = _config_class(value["class"], name)
+            known = {f.name for f in dataclasses.fields(kind)}
+            if unknown := sorted(value["fields"].keys() - known):
+                raise InputError(f"{name}: {kind.__name__} has no {unknown[0]!r}; was it saved by a newer version?")
+            return kind(**{key: decode(item) for key, item in value["fields"].items()})
+        return tuple(decode(item) for item in value) if isinstance(value, list) else value
+
+    try:
+        return decode(json.loads(text))
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{name}: its model config cannot be read ({error})".replace("\n", " ")) from error
+
+
+def _config_class(reference: str, name: str) -> type:
+    module_name, _, qualified = reference.partition(":")
+    if module_name.split(".")[0] == "saliency":
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError:
+            module = None
+    else:
+        module = sys.modules.get(module_name)
+    if module is None:
+        raise InputError(f"{name}: import the module {module_name!r} first; its model config {qualified} lives there")
+    kind: Any = module
+    for part in qualified.split("."):
+        kind = getattr(kind, part, None)
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        raise InputError(f"{name}: {module_name} has no config dataclass {qualified!r}")
+    return kind
+
+
+def _load(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Copy `state` into the model after every check has passed."""
+    own = model.state_dict()
+    constants = {key: value for key, value in model.named_buffers() if key not in own}
+    rename = getattr(model, "from_official", None)
+    given = {
+        key if rename is None or key in own or key in constants else rename(key): value for key, value in state.items()
+    }
+
+    # Buffers the model computes itself (window indices) are compared, not loaded.
+    changed = [key for key in given.keys() & constants.keys() if not _same(given[key], constants[key])]
+    given = {key: value for key, value in given.items() if key not in constants}
+    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in given if key not in own]
+    misshaped = [key for key in given if key in own and given[key].shape != own[key].shape]
+    if missing or unexpected or misshaped or changed:
+        problems = []
+        if missing:
+            problems.append(f"{len(missing)} missing ({_some(missing)})")
+        if unexpected:
+            problems.append(f"{len(unexpected)} unknown ({_some(unexpected)})")
+        if misshaped:
+            shapes = [f"{key} is {tuple(given[key].shape)}, wanted {tuple(own[key].shape)}" for key in misshaped]
+            problems.append(f"{len(misshaped)} of another shape ({_some(shapes)})")
+        if changed:
+            problems.append(f"{len(changed)} constant with other values ({_some(sorted(changed))})")
+        message = f"{name}: does not fit {type(model).__name__}: {', '.join(problems)}{_looks_like(model, state)}"
+        raise CheckpointMismatch(message, missing, unexpected, misshaped)
+    if broken := _not_finite(given):
+        raise InputError(f"{name}: {_some(broken)} holds NaN or infinity; the file is damaged or its training failed")
+    model.load_state_dict(given, strict=False)
+
+
+def _looks_like(model: nn.Module, state: Mapping[str, Tensor]) -> str:
+    for signature, kind in _SIGNATURES:
+        if signature in state:
+            same = signature in model.state_dict() or kind.endswith(f"{type(model).__name__}Config")
+            return "; the same kind of model with other settings" if same else f"; it looks like {kind}"
+    return "; it looks like no model known here"
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.shape == b.shape and torch.equal(a.to(b.dtype), b.to(a.device))
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    return [key for key, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError, OSError) as error:
+        raise InputError(f"{path}: truncated or damaged, or not a safetensors file; fetch it again") from error
+
+
+def _verify(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    if header.get("content_sha256") != _content_sha256(tensors, header):
+        raise InputError(f"{path}: changed since it was written (its SHA-256 does not match); fetch it again")
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path}: has format {header.get('format')!r}, this version reads {FORMAT!r}")
+
+
+def _check_sidecar(path: Path) -> None:
+    sidecar = path.with_name(path.name + ".sha256")
+    if sidecar.is_file():
+        words = sidecar.read_text().split()
+        if not words or words[0].lower() != file_sha256(path):
+            raise InputError(f"{path}: does not match {sidecar.name} beside it; fetch both again")
+
+
+def _content_sha256(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Hash names, dtypes, shapes and bytes of all tensors and all metadata but the hash itself."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps({k: header[k] for k in sorted(header) if k != "content_sha256"}).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write `data` beside `path`, then give it the name: a crash leaves the old file or the new one."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise InputError(f"{path}: not written ({error.strerror}); a file of that name is as it was") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut, where the system lets a folder be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
