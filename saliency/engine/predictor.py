@@ -89,10 +89,10 @@ class Predictor:
         if targets is None:
             yield from self._run(source, _Run(targets=None, start=0, stop=None))
             return
-        count = len(source)
+        targets, count = [int(t) for t in targets], len(source)
         if any(a >= b for a, b in pairwise(targets)):
             raise ValueError("targets must increase strictly")
-        if len(targets) and (targets[0] < 0 or targets[-1] >= count):
+        if targets and (targets[0] < 0 or targets[-1] >= count):
             raise IndexError(f"targets {targets[0]}..{targets[-1]} are outside a video of {count} frames")
         for run in _split(targets, self.spec.offsets, count):
             yield from self._run(source, run)

@@ -17,6 +17,7 @@ A source belongs to the process that opened it: open it inside the worker.
 import logging
 import os
 import re
+import warnings
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Generator, Iterator, Sequence
@@ -69,6 +70,7 @@ class FrameSource(ABC):
         size: (H, W) in pixels of the upright frames.
         rotation: degrees (0, 90, 180, 270), counter-clockwise, by which stored pictures are turned to be
             upright. Already applied to everything returned.
+        start: time in seconds of the first frame on the file's own clock, which its sound shares.
         announced: number of frames the file's header promises, or None where the header says nothing that
             can be compared. Fewer decoded frames than announced mean damage.
         corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
@@ -78,6 +80,7 @@ class FrameSource(ABC):
     fps: float
     size: tuple[int, int]
     rotation: int = 0
+    start: float = 0.0
     announced: int | None = None
     corrupt_frames: int = 0
 
@@ -312,6 +315,7 @@ class PyAVFrames(FrameSource):
         self.size = (width, height) if self._orientation.transpose else (height, width)
         self.rotation = self._orientation.rotation
         self.fps = float(rate) if rate else 25.0
+        self.start = float((self._first_pts or 0) * self._time_base)
 
     def __len__(self) -> int:
         return self._index.count
@@ -658,6 +662,12 @@ def numeric_order(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts]
 
 
+def _quietly_opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():  # Pillow warns of large images; `read_image` refuses them
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read an image as upright RGB, uint8 (H, W, 3); 16-bit images keep their upper 8 bits.
 
@@ -665,7 +675,7 @@ def read_image(path: Path) -> np.ndarray:
         InputError: the file is no image, is damaged or has more than `MAX_PIXELS` pixels.
     """
     try:
-        with Image.open(path) as image:
+        with _quietly_opened(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path}: is {image.width}x{image.height} pixels; scale it down first")
             if image.mode.startswith("I;16") or image.mode == "I":

@@ -49,12 +49,15 @@ def write_density(path: str | Path, density: np.ndarray, peak: float | None = No
         raise InputError(f"{path}: a map to write must have shape (H, W), got {density.shape}")
     if not np.isfinite(density).all() or density.min(initial=0.0) < 0:
         raise InputError(f"{path}: a map to write must be finite and >= 0")
-    if path.suffix == ".npy":
-        np.save(path, density.astype(np.float32))
-    elif path.suffix == ".png":
-        Image.fromarray(to_grey(density, peak)).save(path, compress_level=1)
-    else:
+    if path.suffix not in (".npy", ".png"):
         raise InputError(f"{path}: maps are written as .png or .npy")
+    try:
+        if path.suffix == ".npy":
+            np.save(path, density.astype(np.float32))
+        else:
+            Image.fromarray(to_grey(density, peak)).save(path, compress_level=1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def to_grey(density: np.ndarray, peak: float | None = None) -> np.ndarray:
@@ -77,10 +80,10 @@ def read_fixations(path: str | Path) -> np.ndarray:
     path = Path(path)
     if path.suffix.lower() != ".mat":
         return _read_grey(path) > 0
+    if not path.is_file():
+        raise InputError(f"{path}: no such fixation map")
     try:
         content = loadmat(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such fixation map") from error
     except NotImplementedError as error:
         raise InputError(f"{path}: is a Matlab 7.3 file; save it again with -v7") from error
     except Exception as error:  # scipy raises whatever its parser stumbles over

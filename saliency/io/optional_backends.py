@@ -34,7 +34,7 @@ class _ProbedFrames(FrameSource):
         self._pid = os.getpid()
         with PyAVFrames(path) as probe:
             self.size, self.fps, self.rotation = probe.size, probe.fps, probe.rotation
-            self.announced = probe.announced
+            self.announced, self.start = probe.announced, probe.start
             self._count = len(probe)
             self._timestamps = probe.timestamps
             self._refuse(probe)

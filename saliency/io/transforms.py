@@ -43,7 +43,8 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _interpolate(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(planes, size, mode="bilinear", antialias=True).round_().clamp_(0, 255)
+    resized = F.interpolate(planes, size, mode="bilinear", antialias=True)
+    return resized.add_(0.5).floor_().clamp_(0, 255)  # halves go up, as in the CPU kernel
 
 
 def normalise(frames: Tensor, mean: Sequence[float], std: Sequence[float], channel: int = -3) -> Tensor:

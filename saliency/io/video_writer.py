@@ -91,13 +91,16 @@ class VideoWriter:
         self._rate = Fraction(fps).limit_denominator(1001)
         self._variable = variable_rate
         self._last_pts = -1
+        self._broken = False
         self._reformatter = VideoReformatter()
         self._temporary = self.path.with_name(f".{self.path.stem}.part.mp4")
         try:
             # Fragments while writing, so that even a killed process leaves something to play; made an ordinary
             # MP4 when closed. Without delay_moov the B-frames would shift the picture against the sound.
             self._container: OutputContainer | None = av.open(
-                str(self._temporary), mode="w", options={"movflags": "hybrid_fragmented+delay_moov"}
+                str(self._temporary),
+                mode="w",
+                options={"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"},
             )
         except (FFmpegError, OSError) as error:
             raise InputError(f"{path}: cannot be written ({reason(error)})") from error
@@ -151,6 +154,7 @@ class VideoWriter:
             if self._audio is not None:
                 self._audio.send_until(float(pts * self._time_base))
         except (FFmpegError, OSError) as error:
+            self._broken = True
             raise InputError(f"{self.path}: cannot be written on ({reason(error)})") from error
         self.frames += 1
         self._last_pts = pts
@@ -169,7 +173,7 @@ class VideoWriter:
         container, self._container = self._container, None
         problem: Exception | None = None
         try:
-            if self.frames:
+            if self.frames and not self._broken:  # after a failure FFmpeg may crash on further packets
                 container.mux(self._stream.encode(None))
                 if self._audio is not None:
                     end = math.inf if complete else float(self._last_pts * self._time_base)
@@ -204,7 +208,7 @@ class VideoWriter:
         except InputError:
             if error is None:
                 raise
-            log.exception("while finishing %s", self.path)  # the first error is the one to show
+            log.debug("while finishing %s", self.path, exc_info=True)  # the first error is the one to show
 
     def _even(self, frame: np.ndarray) -> np.ndarray:
         if self.stored_size == self.size:

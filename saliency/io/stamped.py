@@ -1,0 +1,188 @@
+"""Test videos whose pictures carry their own frame number, to prove that a decoder is exact to the frame.
+
+The number is written in the top left corner as 12 blocks, most significant bit first, white for 1; the row below
+repeats it inverted, so that an unreadable picture is told from a wrong one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+BITS = 12
+_BLOCK = (12 / 360, 20 / 640)
+"""Height and width of a block as shares of the picture's."""
+
+
+def stamp(frame: np.ndarray, number: int) -> None:
+    """Write a number in [0, 4095] into a frame (H, W, 3), in place."""
+    height, width = frame.shape[:2]
+    down, across = _BLOCK[0] * height, _BLOCK[1] * width
+    for place in range(BITS):
+        bit = number >> (BITS - 1 - place) & 1
+        columns = slice(round(place * across), round((place + 1) * across))
+        frame[: round(down), columns] = 255 * bit
+        frame[round(down) : round(2 * down), columns] = 255 * (1 - bit)
+
+
+def read_stamp(frame: np.ndarray) -> int | None:
+    """Return the number in a frame, or None if it cannot be read."""
+    height, width = frame.shape[:2]
+    number = 0
+    for place in range(BITS):
+        column = int((place + 0.5) * _BLOCK[1] * width)
+        above = int(frame[int(0.5 * _BLOCK[0] * height), column].astype(int).sum())
+        below = int(frame[int(1.5 * _BLOCK[0] * height), column].astype(int).sum())
+        if abs(above - below) < 200:
+            return None
+        number = number * 2 + (above > below)
+    return number
+
+
+def scene(number: int, size: tuple[int, int]) -> np.ndarray:
+    """Return a stamped frame (H, W, 3) with moving content, so that frames are predicted from each other."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    frame = np.empty((height, width, 3), dtype=np.uint8)
+    frame[..., 0] = (columns * 2 + number * 3) % 256
+    frame[..., 1] = (rows * 3 + columns + number) % 256
+    frame[..., 2] = (128 + 100 * np.sin((rows + columns + 5 * number) / 17)).astype(np.uint8)
+    y, x = height / 2 + height / 4 * np.sin(number / 9), width / 2 + width / 3 * np.cos(number / 13)
+    frame[(rows - y) ** 2 + (columns - x) ** 2 < (height / 8) ** 2] = (250, 220, 40)
+    stamp(frame, number)
+    return frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one kind of test video is made.
+
+    Attributes:
+        codec: FFmpeg's name of an encoder.
+        suffix: of the file, which chooses the file format.
+        options: of the encoder.
+        size: (H, W).
+        pixels: pixel format.
+        times: presentation time of frame i in 1/30 s; must grow.
+        rotation: degrees counter-clockwise for players to turn the picture by.
+        hidden: frames at the beginning that an edit list hides (made by copying the stream from before the cut).
+    """
+
+    codec: str
+    suffix: str
+    options: dict[str, str] = field(default_factory=dict)
+    size: tuple[int, int] = (180, 320)
+    pixels: str = "yuv420p"
+    times: Callable[[int], int] = lambda i: i
+    rotation: int = 0
+    hidden: int = 0
+
+
+_X264 = {"crf": "20", "preset": "veryfast"}
+
+RECIPES: dict[str, Recipe] = {
+    "h264_gop250": Recipe(codec="libx264", suffix=".mp4", options={**_X264, "bf": "3", "g": "250"}),
+    "h264_gop12": Recipe(codec="libx264", suffix=".mp4", options={**_X264, "bf": "3", "g": "12"}),
+    "h264_open_gop": Recipe(
+        codec="libx264",
+        suffix=".mkv",
+        options={**_X264, "bf": "3", "x264-params": "open-gop=1:keyint=12:scenecut=0"},
+    ),
+    "h264_vfr": Recipe(codec="libx264", suffix=".mp4", options={**_X264, "bf": "3"}, times=lambda i: i + i // 7 * 3),
+    "h264_edit_list": Recipe(codec="libx264", suffix=".mp4", options={**_X264, "bf": "3"}, hidden=13),
+    "h264_rot90": Recipe(codec="libx264", suffix=".mp4", options=_X264, rotation=90),
+    "h264_522x222": Recipe(codec="libx264", suffix=".mp4", options=_X264, size=(222, 522)),
+    "h264_444_427x239": Recipe(codec="libx264", suffix=".mp4", options=_X264, size=(239, 427), pixels="yuv444p"),
+    "h264_ts": Recipe(codec="libx264", suffix=".ts", options={**_X264, "bf": "3", "g": "12"}),
+    "h264_flv": Recipe(codec="libx264", suffix=".flv", options={**_X264, "bf": "3", "g": "12"}),
+    "hevc_open_gop": Recipe(
+        codec="libx265",
+        suffix=".mp4",
+        options={"crf": "24", "preset": "ultrafast", "x265-params": "bframes=4:keyint=15:log-level=none"},
+    ),
+    "vp8": Recipe(
+        codec="libvpx",
+        suffix=".webm",
+        options={
+            "b": "1M",
+            "auto-alt-ref": "1",
+            "lag-in-frames": "16",
+            "g": "20",
+            "deadline": "realtime",
+            "cpu-used": "8",
+        },
+    ),
+    "vp9": Recipe(
+        codec="libvpx-vp9",
+        suffix=".webm",
+        options={
+            "b": "1M",
+            "auto-alt-ref": "1",
+            "lag-in-frames": "16",
+            "g": "20",
+            "deadline": "realtime",
+            "cpu-used": "8",
+        },
+    ),
+    "av1": Recipe(codec="libsvtav1", suffix=".mp4", options={"preset": "12", "crf": "35", "g": "20"}),
+    "mpeg4_gop12_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12"}),
+    "mpeg4_bframes_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12", "bf": "2"}),
+    "mpeg4_bframes_mp4": Recipe(codec="mpeg4", suffix=".mp4", options={"b": "2M", "g": "12", "bf": "2"}),
+    "mpeg4_odd_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M"}, size=(181, 321)),
+    "mpeg2_bframes_ts": Recipe(codec="mpeg2video", suffix=".ts", options={"b": "3M", "g": "12", "bf": "2"}),
+    "msmpeg4_asf": Recipe(codec="msmpeg4", suffix=".asf", options={"b": "2M", "g": "12"}),
+    "mjpeg_avi": Recipe(codec="mjpeg", suffix=".avi", options={"q:v": "4"}, pixels="yuvj420p"),
+    "ffv1_mkv": Recipe(codec="ffv1", suffix=".mkv"),
+    "gif": Recipe(codec="gif", suffix=".gif", pixels="rgb8"),
+}
+"""Kinds of video files people have, among them all that common decoders are known to misread."""
+
+
+def write_stamped(path: Path, recipe: Recipe, frames: int) -> None:
+    """Write a test video in which frame i (as shown) carries the number ``i + recipe.hidden``.
+
+    Raises:
+        av.error.FFmpegError: this PyAV has no such encoder.
+    """
+    if recipe.hidden:
+        whole = path.with_name(f"{path.stem}_whole{path.suffix}")
+        _encode(whole, recipe, frames + recipe.hidden)
+        _cut(whole, path, recipe.hidden)
+        whole.unlink()
+    else:
+        _encode(path, recipe, frames)
+
+
+def _encode(path: Path, recipe: Recipe, frames: int) -> None:
+    height, width = recipe.size
+    unit = Fraction(1, 30)
+    with av.open(str(path), mode="w") as container:
+        stream = container.add_stream(recipe.codec, rate=30, options=dict(recipe.options))
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, height, recipe.pixels
+        stream.codec_context.time_base = unit
+        if recipe.rotation:
+            stream.set_display_rotation(recipe.rotation)
+        for i in range(frames):
+            picture = av.VideoFrame.from_ndarray(scene(i, recipe.size), format="rgb24")
+            picture = picture.reformat(format=recipe.pixels)
+            picture.pts, picture.time_base = recipe.times(i), unit
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _cut(source: Path, path: Path, frames: int) -> None:
+    """Copy a stream so that an edit list hides its first frames."""
+    with av.open(str(source)) as given, av.open(str(path), mode="w") as container:
+        pictures = given.streams.video[0]
+        assert pictures.time_base is not None
+        shift = round(Fraction(frames, 30) / pictures.time_base)
+        copy = container.add_stream_from_template(pictures)
+        for packet in given.demux(pictures):
+            if packet.pts is None or packet.dts is None:
+                continue
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+            container.mux(packet)

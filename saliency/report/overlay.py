@@ -1,0 +1,91 @@
+"""Show a saliency map on its frame."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from saliency.io.maps import to_grey
+
+# Dark violet over red and orange to light yellow: brightness grows steadily, so the order of values survives
+# grey printing and colour blindness. Thirteen colours of the CC0 colour map "inferno" from its 2nd quarter on.
+_ANCHORS = np.array(
+    [
+        (66, 10, 104),
+        (87, 16, 110),
+        (106, 23, 110),
+        (126, 30, 109),
+        (147, 38, 103),
+        (168, 46, 95),
+        (188, 55, 84),
+        (207, 68, 70),
+        (221, 81, 58),
+        (237, 105, 37),
+        (248, 136, 13),
+        (251, 178, 24),
+        (246, 226, 94),
+    ],
+    dtype=np.float64,
+)
+
+
+def colours() -> np.ndarray:
+    """Return the colour of each of 256 values, uint8 (256, 3) RGB."""
+    places = np.linspace(0, 1, len(_ANCHORS))
+    values = np.linspace(0, 1, 256)
+    return np.stack([np.interp(values, places, _ANCHORS[:, c]) for c in range(3)], axis=1).round().astype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    """Paints maps on frames.
+
+    Where the map is low the frame shows, a little dimmed; where it is high the colour does. So a picture without
+    any attention looks like the frame, not like a blue haze.
+
+    Attributes:
+        peak: map value drawn in the hottest colour of every frame; None: each frame's own maximum. A fixed
+            peak lets frames be compared and does not flicker; the own maximum always shows where to look first.
+        opacity: share of the colour at the peak, in [0, 1].
+        dimming: share of brightness the frame loses where the map is 0, in [0, 1].
+    """
+
+    peak: float | None = None
+    opacity: float = 0.7
+    dimming: float = 0.25
+    _keep: np.ndarray = field(init=False, repr=False, compare=False)
+    _add: np.ndarray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.opacity <= 1 and 0 <= self.dimming <= 1):
+            raise ValueError(f"opacity and dimming must lie in [0, 1], got {self.opacity} and {self.dimming}")
+        if self.peak is not None and self.peak <= 0:
+            raise ValueError(f"peak must be above 0, got {self.peak}")
+        value = np.linspace(0, 1, 256)
+        share = self.opacity * value**0.75  # of the colour: faint attention is to be seen, too
+        keep = (1 - share) * (1 - self.dimming * (1 - value))  # of the frame
+        # 16-bit fixed point with 8 fractional bits: the blend of a pixel is (frame * keep + add) / 256
+        object.__setattr__(self, "_keep", np.rint(keep * 256).astype(np.uint16))
+        object.__setattr__(self, "_add", np.floor(share[:, None] * colours() * 256).astype(np.uint16))
+
+    def paint(self, frame: np.ndarray, density: np.ndarray) -> np.ndarray:
+        """Return the frame with the map painted on it, uint8 (H, W, 3).
+
+        Args:
+            frame: uint8 (H, W, 3) RGB.
+            density: map (H, W) >= 0 of the same size.
+
+        Raises:
+            ValueError: the sizes differ.
+        """
+        if frame.shape[:2] != density.shape:
+            raise ValueError(f"frame {frame.shape[:2]} and map {density.shape} must be equally large")
+        level = to_grey(density, self.peak)  # (H, W)
+        blend = frame.astype(np.uint16)
+        blend *= np.take(self._keep, level)[:, :, None]
+        blend += np.take(self._add, level, axis=0)
+        return (blend >> 8).astype(np.uint8)
+
+
+def side_by_side(*pictures: np.ndarray) -> np.ndarray:
+    """Put pictures (H, W, 3) of equal height next to each other, (H, sum of W, 3)."""
+    return np.concatenate(pictures, axis=1)
