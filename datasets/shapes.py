@@ -1,9 +1,10 @@
 """A generated segmentation data set: coloured, striped shapes on noisy backgrounds, small enough for a CPU.
 
-An image is a pure function of (seed, split, index); nothing is downloaded or written. Shape decides the class,
-colour and stripes do not.
+An image is a pure function of (seed, split, index); nothing is downloaded or written. The shape decides the
+class. The hue tells it roughly: each class has one, and neighbouring classes' hues overlap.
 """
 
+import colorsys
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Shapes:
         size: (H, W) in pixels, multiples of 32.
         most: largest number of shapes in an image; at least one is there.
         noise: standard deviation of the pixels' noise in levels of 255.
+        hue_spread: standard deviation of a shape's hue around its class's, on a colour circle of length 1 on which
+            the classes are 1/4 apart.
         augmentation: of training images.
     """
 
@@ -41,6 +44,7 @@ class Shapes:
     size: tuple[int, int] = (64, 64)
     most: int = 5
     noise: float = 12.0
+    hue_spread: float = 0.1
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(flip=True, shift=6))
 
     def __post_init__(self) -> None:
@@ -91,8 +95,8 @@ def draw(rng: np.random.Generator, config: Shapes) -> tuple[NDArray[np.uint8], N
     """Draw an image (H, W, 3) and its labels (H, W); later shapes cover earlier ones."""
     height, width = config.size
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
-    first, second = rng.uniform(30, 225, (2, 3))
-    image = first + (second - first) * _ramp(rng, x, y)[..., None]  # (H, W, 3)
+    dark, light = rng.uniform(30, 225, (2, 1)) + rng.uniform(-20, 20, (2, 3))  # nearly grey
+    image = dark + (light - dark) * _ramp(rng, x, y)[..., None]  # (H, W, 3)
     labels = np.zeros((height, width), np.uint8)
     for _ in range(int(rng.integers(1, config.most + 1))):
         kind = int(rng.integers(1, len(CLASSES)))
@@ -100,9 +104,10 @@ def draw(rng: np.random.Generator, config: Shapes) -> tuple[NDArray[np.uint8], N
         inside = _shape(
             kind, x - rng.uniform(0, width), y - rng.uniform(0, height), radius, rng.uniform(0, 2 * math.pi)
         )
-        colours = rng.uniform(0, 255, (2, 3))
-        if rng.random() < 0.5:  # plain
-            colours[1] = colours[0]
+        hue = rng.normal((kind - 1) / (len(CLASSES) - 1), config.hue_spread) % 1
+        saturation, bright, dim = rng.uniform((0.5, 0.6, 0.3), (1.0, 1.0, 0.6))
+        value = bright if rng.random() < 0.5 else dim  # plain or striped
+        colours = 255 * np.array([colorsys.hsv_to_rgb(hue, saturation, v) for v in (bright, value)])
         stripes = np.sin(_ramp(rng, x, y) * rng.uniform(20, 60)) > 0
         image[inside] = colours[stripes[inside].astype(int)]
         labels[inside] = kind

@@ -144,7 +144,8 @@ class Mask2FormerConfig:
             ) from error
         except RuntimeError as error:  # tensors of other shapes
             raise InputError(f"the weights '{source}' do not fit this model: {str(error).splitlines()[0]}") from error
-        wrong = sorted([*report["missing_keys"], *report["mismatched_keys"]], key=str)
+        wrong = sorted(str(key) for key in (*report["missing_keys"], *report["mismatched_keys"]))
+        wrong = [key for key in wrong if not key.startswith("criterion.")]  # belongs to the loss, which is not used
         if wrong:
             raise InputError(
                 f"the weights '{source}' do not fit this model, e.g. {wrong[0]}: use the config they are for"
@@ -208,6 +209,9 @@ class Mask2Former(nn.Module):
         if self._frozen_norm:
             for norm in self._norms():
                 norm.requires_grad_(False)
+        for name, parameter in network.named_parameters():
+            if ".swin.layernorm." in name:  # part of the library's Swin, never applied in a backbone
+                parameter.requires_grad_(False)
         self.train()
 
     def forward(self, image: Tensor) -> MaskPrediction:

@@ -23,6 +23,8 @@ from saliency.metrics.segmentation import (
 )
 from saliency.types import IGNORED, MaskPrediction, SegmentationTarget
 
+SMALLEST = 1e-18  # of a joint probability: below it a student gets no gradient; its inverse must not overflow
+SMALLEST_SUM = 1e-12  # of the scores of a pixel, for the same reason
 CLASSES_AT_ONCE = 16  # classes whose scores are brought to full size at the same time; bounds the memory
 
 
@@ -178,8 +180,7 @@ class SegmentationTask:
             return chunked_divergence(student, teacher).detach()
         if self.direction == "reverse":
             student, teacher = teacher, student
-        tiny = torch.finfo(student.dtype).tiny  # a probability of 0 would make the gradient infinite
-        ratio = teacher.clamp(min=tiny).log() - student.clamp(min=tiny).log()
+        ratio = teacher.clamp(min=SMALLEST).log() - student.clamp(min=SMALLEST).log()
         return (teacher * ratio).sum((1, 2, 3))
 
     def confidence(self, pred: Tensor) -> Tensor:
@@ -456,7 +457,7 @@ def _per_image(values: Tensor, image: Tensor, batch: int) -> Tensor:
 
 
 def _divide(values: Tensor, by: Tensor) -> Tensor:
-    return values / by.clamp(min=torch.finfo(by.dtype).tiny)
+    return values / by.clamp(min=SMALLEST_SUM)
 
 
 def _full_precision(values: Tensor) -> Tensor:
