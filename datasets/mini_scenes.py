@@ -101,7 +101,7 @@ def render(shot: Shot, index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     for thing in shot.things:
         if thing.opacity[index] > 0:
             _draw(frame, thing, index)
-    return cv2.convertScaleAbs(frame)  # rounds and saturates; nothing is below 0
+    return cv2.convertScaleAbs(frame).astype(np.uint8, copy=False)  # rounds and saturates; nothing is below 0
 
 
 def _draw(frame: np.ndarray, thing: Thing, index: int) -> None:
