@@ -276,10 +276,12 @@ class MapFolder:
     Attributes:
         name: what tables call it.
         root: the folder.
+        only: id of the only video there is; its maps may lie in `root` itself.
     """
 
     name: str
     root: Path
+    only: str | None = None
 
     @property
     def metadata(self) -> Mapping[str, object]:
@@ -319,6 +321,8 @@ class MapFolder:
     def _files(self, video: AnnotatedVideo, frames: Sequence[int]) -> Mapping[int, Path]:
         """Frame -> its file."""
         folder = self.root / video.id
+        if not folder.is_dir() and self.only == video.id:
+            folder = self.root
         if not folder.is_dir():
             raise InputError(
                 f"{folder} does not exist; expected the maps of video {video.id} there (or {video.id}.npy)"

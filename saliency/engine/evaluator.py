@@ -91,7 +91,7 @@ def evaluate_many(
         threads: threads that read ground truth and score; default one per core, at most 8.
         progress: called after each frame.
         pool: where shuffled negatives come from; default the scored frames of `videos`. Give the pool of all
-            videos when this call scores only some of them.
+            videos when this call scores only some of them; oddities are then left to the caller to report.
         frames: video id -> the frames to score, as `frames_to_score` gives them; default that of `videos`.
 
     Returns:
@@ -109,6 +109,7 @@ def evaluate_many(
     for video in videos:
         if not video.annotated:
             raise InputError(f"video {video.id} has no ground truth to score against; take an annotated split")
+    part = pool is not None
     if frames is None:
         frames = frames_to_score(videos, protocol, every=every, seed=seed)
     if pool is None and protocol.shuffled is not None:
@@ -152,7 +153,8 @@ def evaluate_many(
         metadata = {**common, "predictor": dict(getattr(predictor, "metadata", {}))}
         metadata["own_truth"] = isinstance(predictor, OwnTruth)
         result = Result(name=predictor.name, dataset=dataset, protocol=protocol, rows=own, metadata=metadata)
-        _warn(result)
+        if not part:
+            warn_about(result)
         results.append(result)
     return results
 
@@ -241,21 +243,27 @@ class _Workers:
             yield self._pending.popleft().result()
 
 
-def _warn(result: Result) -> None:
+def oddities(result: Result) -> str:
+    """Say how many frames were not like the others, e.g. ``"3 frames without fixations"``; empty if none."""
     counts = result.flag_counts()
     reasons = {
-        "no_fixations": "without fixations",
-        "no_density": "without a density map",
-        "bad_pred": "with a NaN or infinite prediction",
-        "constant_pred": "with a constant prediction",
+        "no_fixations": "frames without usable fixations",
+        "no_density": "frames without a density map",
+        "bad_pred": "frames with a NaN or infinite prediction",
+        "constant_pred": "frames with a constant prediction",
         "outside_points": "gaze points outside the image",
     }
-    told = [f"{counts[flag]} {reason}" for flag, reason in reasons.items() if counts[flag]]
-    if told:
-        log.info("%s on %s: of %d frames, %s", result.name, result.dataset, len(result.rows), ", ".join(told))
+    return ", ".join(f"{counts[flag]} {reason}" for flag, reason in reasons.items() if counts[flag])
+
+
+def warn_about(result: Result) -> None:
+    """Log the oddities of a result, and warn if there is no shuffled AUC at all."""
+    if told := oddities(result):
+        log.info("%s on %s, %d frames: %s", result.name, result.dataset, len(result.rows), told)
     if "auc_shuffled" in result.protocol.metrics and not result.summary()["auc_shuffled"].n_valid:
         log.warning(
-            "%s on %s: no shuffled AUC, because no other video lends it negatives; use protocol.with_shuffled('video')",
+            "%s on %s: no shuffled AUC, because no other video lends it negatives; "
+            "use --shuffled video (protocol.with_shuffled)",
             result.name,
             result.dataset,
         )

@@ -1,7 +1,9 @@
 """Fixations of other frames, the negatives of the shuffled AUC, drawn without any state."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -67,6 +69,13 @@ class FixationPool:
             found = np.argwhere(self._videos[video].fixations(frame)).astype(np.int16)
             self._points[video, frame] = found
         return found.astype(np.int64)
+
+    def fill(self, threads: int | None = None) -> None:
+        """Read all points now, before the pool is sent to other processes."""
+        wanted = [(v, f) for v, frames in enumerate(self._frames) for f in frames]
+        with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as executor:
+            for _ in executor.map(lambda which: self.points(*which), wanted):
+                pass
 
     def _draw(self, current: int, frame: int) -> list[tuple[int, int]]:
         """Draw the other frames of a frame as (video position, frame)."""

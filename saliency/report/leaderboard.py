@@ -62,7 +62,7 @@ def published_rows(dataset: str | None = None) -> list[LeaderboardRow]:
     """The numbers of papers that ship with the package, with their sources; never re-run here.
 
     Args:
-        dataset: only those of this data set, e.g. ``"DHF1K test"``.
+        dataset: only those of this data set, e.g. ``"DHF1K"``.
     """
     text = resources.files("saliency").joinpath("assets/leaderboard/published.json").read_text(encoding="utf-8")
     stored: list[dict[str, Any]] = json.loads(text)["rows"]

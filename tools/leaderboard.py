@@ -1,0 +1,109 @@
+"""Make leaderboards of evaluation results: `python tools/leaderboard.py runs/evaluate/*`.
+
+Writes Markdown, CSV, JSON, LaTeX and a self-contained HTML page.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from saliency import cli
+from saliency.engine.result import SUMMARY_FILE, Result
+from saliency.errors import InputError
+from saliency.report.formats import markdown
+from saliency.report.leaderboard import FORMATS, published_rows, write_leaderboard
+from saliency.report.tables import STAGES, LeaderboardRow, build_tables
+
+BASELINES = ("chance", "centre prior", "mean train map")
+"""Names that tools/evaluate.py gives to predictors that are no models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Make leaderboards of evaluation results.
+
+    Attributes:
+        results: folders of results, or folders that hold such folders.
+        out: folder of the tables.
+        stem: name of the files.
+        title: heading.
+        baseline: name of the row that the paired tests compare the others with.
+        stages: names of the stages of a transfer in their order. A result called MODEL/STAGE belongs to that
+            stage of the model.
+        published: also show the numbers of papers that ship with the project.
+        formats: which files to write.
+        samples: bootstrap resamples behind the intervals.
+        seed: of the resampling.
+    """
+
+    results: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RESULT [RESULT ...]")] = ()
+    out: Path = Path("runs/leaderboard")
+    stem: str = "leaderboard"
+    title: str = "Leaderboard"
+    baseline: str | None = None
+    stages: tuple[str, ...] = STAGES
+    published: bool = False
+    formats: tuple[str, ...] = tuple(FORMATS)
+    samples: int = 2000
+    seed: int = 0
+
+
+def main() -> int:
+    """Run the tool."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    rows = [row_of(Result.load(folder), arguments.stages) for folder in find_results(arguments.results)]
+    if arguments.published:
+        rows += published_rows()
+    if not rows:
+        raise InputError("nothing to show; name folders of results, or --published")
+    written = write_leaderboard(
+        rows,
+        arguments.out,
+        arguments.stem,
+        title=arguments.title,
+        baseline=arguments.baseline,
+        stages=arguments.stages,
+        formats=arguments.formats,
+        samples=arguments.samples,
+        seed=arguments.seed,
+    )
+    tables = build_tables(
+        rows, baseline=arguments.baseline, stages=arguments.stages, samples=arguments.samples, seed=arguments.seed
+    )
+    print(markdown(tables, arguments.title))
+    for path in written.values():
+        print(path)
+    return 0
+
+
+def find_results(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the folders that hold a result, in the order given.
+
+    Raises:
+        InputError: a path does not exist or holds no result.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; name folders that tools/evaluate.py wrote")
+        folders = sorted(file.parent for file in path.rglob(SUMMARY_FILE)) if path.is_dir() else [path.parent]
+        if not folders:
+            raise InputError(f"{path} holds no evaluation result; make one with tools/evaluate.py")
+        found += [folder for folder in folders if folder not in found]
+    return found
+
+
+def row_of(result: Result, stages: tuple[str, ...]) -> LeaderboardRow:
+    """Return a result's row; its name may say the stage."""
+    name, slash, stage = result.name.rpartition("/")
+    if slash and stage in stages:
+        return LeaderboardRow.from_result(result, name=name, stage=stage)
+    return LeaderboardRow.from_result(result, kind="baseline" if result.name in BASELINES else None)
+
+
+if __name__ == "__main__":
+    cli.run(main)
