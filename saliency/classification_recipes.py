@@ -1,0 +1,146 @@
+"""The published settings of knowledge transfer between ImageNet classifiers, and runs made of them.
+
+Sources, read in November 2026: [P] the Bi-KD paper (TMLR 2025), section 4; [K] Syd-J/Bi-KD, src/models.py and
+src/train_{bi,tri,quad}_kd.py; [T] timm's train.py, whose defaults [P] names for the ViTs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+from saliency.config.run import Learner, Optimizer, Run, Stage, Training
+from saliency.datasets.image_folder import Augmentation, ImageFolder
+from saliency.distillation.bi_kd import BiKD
+from saliency.models.dinov2_linear import DINOv2LinearConfig
+from saliency.models.mambavision import MambaVisionConfig
+from saliency.models.timm_classifier import TimmConfig
+from saliency.report.comparison import Comparison
+from saliency.tasks.classification import ClassificationTask
+from saliency.types import ImageSpec, ModelConfig
+
+Preprocessing = Literal["native", "shared"]
+
+SHARED_INPUT = ImageSpec(size=(224, 224), crop=0.875, interpolation="bilinear")
+"""What [K] feeds every model, whatever it was trained with; the accuracies in the paper's Table 1 match it."""
+
+
+def senet154() -> Learner:
+    """SENet-154, from the Gluon model zoo [K]."""
+    return _timm("senet154.gluon_in1k")
+
+
+def swsl_resnext101() -> Learner:
+    """ResNeXt-101 32x8d, semi-weakly supervised [K]."""
+    return _timm("resnext101_32x8d.fb_swsl_ig1b_ft_in1k")
+
+
+def mae(weights: str = "weights/mae_finetuned_vit_base.pth") -> Learner:
+    """ViT-B, pretrained by MAE and fine-tuned.
+
+    timm has only the pretrained half; the fine-tuned weights are the authors' file
+    dl.fbaipublicfiles.com/mae/finetune/mae_finetuned_vit_base.pth. Drop path 0.1 is active in training [K].
+    """
+    model = TimmConfig(name="vit_base_patch16_224", input=_native("vit_base_patch16_224.mae"), drop_path=0.1)
+    return Learner(model=replace(model, global_pool="avg"), init=weights)
+
+
+def vit_b() -> Learner:
+    """ViT-B/16 with the augreg recipe, ImageNet-1k only: matches the 79.15 of Table 1."""
+    return _timm("vit_base_patch16_224.augreg_in1k")
+
+
+def vit_s() -> Learner:
+    """ViT-S/16 with the augreg recipe, ImageNet-1k only: matches the 78.84 of Table 1."""
+    return _timm("vit_small_patch16_224.augreg_in1k")
+
+
+def vit_t() -> Learner:
+    """ViT-T/16 with the augreg recipe, from ImageNet-21k: matches the 75.47 of Table 1."""
+    return _timm("vit_tiny_patch16_224.augreg_in21k_ft_in1k")
+
+
+def pit_b() -> Learner:
+    """PiT-B [K]."""
+    return _timm("pit_b_224.in1k")
+
+
+def pit_xs() -> Learner:
+    """PiT-XS [K]."""
+    return _timm("pit_xs_224.in1k")
+
+
+def resmlp_36() -> Learner:
+    """ResMLP-36 [K]."""
+    return _timm("resmlp_36_224.fb_in1k")
+
+
+def resmlp_24_dist() -> Learner:
+    """ResMLP-24, trained by distillation [K]."""
+    return _timm("resmlp_24_224.fb_distilled_in1k")
+
+
+def coat_lite_mini() -> Learner:
+    """CoaT-Lite Mini [K]."""
+    return _timm("coat_lite_mini.in1k")
+
+
+def dinov2() -> Learner:
+    """DINOv2 ViT-S/14 with the published linear head; all of it is trained [K]."""
+    return Learner(model=DINOv2LinearConfig(), init="hub")
+
+
+def mambavision_t2() -> Learner:
+    """MambaVision-T2; its own code must be allowed to run first (``trust_remote_code``)."""
+    return Learner(model=MambaVisionConfig(), init="hub")
+
+
+def transfer(
+    name: str,
+    learners: Mapping[str, Learner],
+    *,
+    recipe: Literal["plain", "vit"] = "plain",
+    preprocessing: Preprocessing = "native",
+) -> Run:
+    """Return Bi-KD between published classifiers, with the control of equal length.
+
+    Args:
+        name: of the run.
+        learners: two or more of this module.
+        recipe: ``"plain"``: constant rate, no augmentation [P]. ``"vit"``: what [P] calls "the default
+            augmentation and cosine schedule of timm": random crops, flips and colours and label smoothing of 0.1
+            [T]. [T] would also warm up for 5 epochs from 1e-5, ten times above the rate of 1e-6: left out.
+        preprocessing: ``"native"`` gives each model the image its weights were made for, ``"shared"`` gives all
+            the same one, as [K] does.
+    """
+    vit = recipe == "vit"
+    adam = Optimizer(name="adam", lr=1e-6, weight_decay=1e-5, schedule="cosine" if vit else "constant")  # [P]
+    return Run(
+        name=name,
+        task=ClassificationTask(label_smoothing=0.1 if vit else 0.0),
+        data=ImageFolder(augmentation=Augmentation() if vit else None),
+        learners={
+            key: replace(learner, optimizer=adam, model=_with_input(learner.model, preprocessing))
+            for key, learner in learners.items()
+        },
+        stages=(
+            Stage(name="before", epochs=0),  # scores the published weights
+            Stage(name="control", epochs=20, start="before"),
+            Stage(name="bi_kd", epochs=20, start="before", distiller=BiKD()),
+        ),
+        train=Training(batch_size=128, workers=8, log_every=100, checkpoint_every=5000),  # [P] full precision
+        report=Comparison(before="before", control="control", metric="top1"),
+    )
+
+
+def _timm(name: str) -> Learner:
+    return Learner(model=TimmConfig.native(name), init="hub")
+
+
+def _native(name: str) -> ImageSpec:
+    return TimmConfig.native(name).input
+
+
+def _with_input(model: ModelConfig, preprocessing: Preprocessing) -> ModelConfig:
+    if preprocessing == "native":
+        return model
+    return replace(model, input=SHARED_INPUT)  # pyright: ignore[reportArgumentType]  # every config is a dataclass
