@@ -127,7 +127,8 @@ def main() -> int:
         return export(arguments, console)
     data, split = find_data(arguments)
     videos = data.videos(split)
-    dataset = f"{arguments.data if arguments.data in SPLITS else Path(arguments.data).name} {split}"
+    name = arguments.data if arguments.data in SPLITS else Path(arguments.data).resolve().name
+    dataset = name if name == split else f"{name} {split}"
     predictors = find_predictors(arguments, data, videos)
     protocol = protocol_named(arguments.protocol)
     if arguments.shuffled is not None:

@@ -7,14 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from saliency.metrics.frame import METRICS
-from saliency.report.tables import Cell, Gain, Line, Table
+from saliency.report.tables import Cell, Gain, LeaderboardRow, Line, Table
 
 MISSING = "–"
 PUBLISHED_HEADING = "Published, not re-run"
-LEGEND = (
-    "Best in bold, second best underlined; brackets: 95 % bootstrap interval over videos; ± : standard deviation "
-    "over training runs"
-)
 GAIN_LEGEND = (
     "Differences later minus earlier stage, with 95 % bootstrap interval over videos; * paired sign-flip test over "
     "videos p < 0.05 (not adjusted)"
@@ -34,14 +30,30 @@ def number(value: float | None, *, signed: bool = False) -> str:
     return f"{value:+.3f}" if signed else f"{value:.3f}"
 
 
-def test_legend(table: Table) -> str:
-    """What the stars of the main table mean, or nothing."""
-    if not table.baseline:
-        return ""
-    return (
-        f"* differs from '{table.baseline}' (paired sign-flip test over videos, p < 0.05 after Holm's adjustment "
-        "for the rows)"
-    )
+def legend(table: Table) -> str:
+    """What the marks of the main table mean, one sentence each."""
+    cells = [cell for line in table.lines for cell in line.cells.values()]
+    told = []
+    if any(cell.rank for cell in cells):
+        told.append("Best in bold, second best underlined.")
+    if any(cell.interval for cell in cells):
+        told.append("Ranges: 95 % bootstrap interval over videos.")
+    if any(cell.spread is not None for cell in cells):
+        told.append("±: standard deviation over training runs.")
+    if any(cell.p is not None for cell in cells):
+        told.append(
+            f"*: differs from '{table.baseline}', paired sign-flip test over videos, p < 0.05 after Holm's adjustment "
+            "for the rows."
+        )
+    if any(line.row.kind == "ceiling" for line in table.lines):
+        told.append("†: scored on a ground truth of its own, not ranked.")
+    return " ".join(told)
+
+
+def row_label(row: LeaderboardRow) -> str:
+    """A row's name with what must be known about it."""
+    runs = f" ({row.runs} runs)" if row.runs > 1 else ""
+    return f"{row.label}{' †' if row.kind == 'ceiling' else ''}{runs}"
 
 
 def significant(cell: Cell) -> bool:
@@ -57,8 +69,7 @@ def markdown(tables: Sequence[Table], title: str) -> str:
         if table.lines:
             out += [f"{table.note}.", ""]
             out += _markdown_rows(["model", *map(heading, table.metrics)], [_markdown_line(ln) for ln in table.lines])
-            legend = ". ".join(filter(None, [LEGEND, test_legend(table)]))
-            out += ["", f"{legend}.", ""]
+            out += ["", legend(table), ""]
         if table.gains:
             out += ["### Gain of each stage", ""]
             out += _markdown_rows(
@@ -141,7 +152,7 @@ def latex(tables: Sequence[Table], title: str) -> str:
         out += [" & ".join(["Model", *heads]) + r" \\", r"\midrule"]
         for line in table.lines:
             cells = [_latex_cell(line.cells[m]) for m in table.metrics]
-            out.append(" & ".join([_tex(line.row.label), *cells]) + r" \\")
+            out.append(" & ".join([_tex(row_label(line.row)), *cells]) + r" \\")
         if table.published:
             if table.lines:
                 out.append(r"\midrule")
@@ -168,8 +179,7 @@ def _markdown_rows(head: list[str], lines: list[list[str]]) -> list[str]:
 
 
 def _markdown_line(line: Line) -> list[str]:
-    runs = f" ({line.row.runs} runs)" if line.row.runs > 1 else ""
-    return [f"{line.row.label}{runs}", *(_markdown_cell(cell) for cell in line.cells.values())]
+    return [row_label(line.row), *(_markdown_cell(cell) for cell in line.cells.values())]
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -230,7 +240,14 @@ def _latex_number(value: float | None, *, signed: bool = False) -> str:
 
 
 _TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "\\": r"\textbackslash{}"}
-_TEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "·": r"$\cdot$", "→": r"$\rightarrow$", "–": "--"}
+_TEX |= {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "·": r"$\cdot$",
+    "→": r"$\rightarrow$",
+    "–": "--",
+    "†": r"$\dagger$",
+}
 
 
 def _tex(text: str) -> str:

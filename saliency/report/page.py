@@ -3,15 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from saliency.report.formats import (
-    GAIN_LEGEND,
-    LEGEND,
-    PUBLISHED_HEADING,
-    heading,
-    number,
-    significant,
-    test_legend,
-)
+from saliency.report.formats import GAIN_LEGEND, PUBLISHED_HEADING, heading, legend, number, row_label, significant
 from saliency.report.tables import Cell, Gain, Line, Table
 
 STYLE = """
@@ -78,8 +70,7 @@ def _section(table: Table) -> str:
     if table.lines:
         out.append(f"<p>{escape(table.note)}.</p>\n")
         out.append(_table(_heads(table, ["model"]), [_line(line) for line in table.lines]))
-        legend = ". ".join(filter(None, [LEGEND, test_legend(table)]))
-        out.append(f"<p>{escape(legend)}.</p>\n")
+        out.append(f"<p>{escape(legend(table))}</p>\n")
     if table.gains:
         out.append("<h3>Gain of each stage</h3>\n")
         out.append(_table(_heads(table, ["model", "stages"]), [_gain(gain) for gain in table.gains]))
@@ -116,13 +107,7 @@ def _head(name: str, *, text: bool = False, first: str = "ascending") -> str:
 
 
 def _line(line: Line) -> str:
-    notes = []
-    if line.row.kind == "ceiling":
-        notes.append("ceiling")
-    if line.row.runs > 1:
-        notes.append(f"{line.row.runs} runs")
-    note = f' <span class="kind">({", ".join(notes)})</span>' if notes else ""
-    return _text(line.row.label, note) + "".join(_cell(cell) for cell in line.cells.values())
+    return _text(row_label(line.row)) + "".join(_cell(cell) for cell in line.cells.values())
 
 
 def _gain(gain: Gain) -> str:
@@ -130,8 +115,8 @@ def _gain(gain: Gain) -> str:
     return _text(gain.name) + _text(f"{gain.earlier} → {gain.later}") + cells
 
 
-def _text(value: str, note: str = "") -> str:
-    return f'<td class="text" data-value="{escape(value)}">{escape(value)}{note}</td>'
+def _text(value: str) -> str:
+    return f'<td class="text" data-value="{escape(value)}">{escape(value)}</td>'
 
 
 def _cell(cell: Cell, *, signed: bool = False) -> str:

@@ -350,4 +350,5 @@ def _note(rows: Sequence[LeaderboardRow]) -> str:
     row = rows[0]
     videos = max((len(own) for r in rows for own in r.videos.values()), default=0)
     over = "all frames" if row.averaging == "frame" else "the videos' means"
-    return f"protocol {row.protocol or 'not named'}, {videos} videos, {row.frames} frames, mean over {over}"
+    counted = "1 video" if videos == 1 else f"{videos} videos"
+    return f"protocol {row.protocol or 'not named'}, {counted}, {row.frames} frames, mean over {over}"
