@@ -222,8 +222,8 @@ def check_item(item: Item, thorough: bool = True) -> Checked:
         count = item.expected or frames or len(maps)
         if frames and item.expected and frames != item.expected:
             fault("frame_count", item.video or item.images, f"{frames} frames, published are {item.expected}")
-        if frames and not item.expected and maps and len(maps) != frames and item.images is None:
-            fault("frame_count", item.video, f"{frames} frames but {len(maps)} maps")
+        if frames and not item.expected and maps and maps[-1] - first + 1 != frames and item.images is None:
+            fault("frame_count", item.video, f"{frames} frames but maps {first} to {maps[-1]}")
         wanted = range(first, first + count)
         for name in ("maps", "fixation", "matlab"):
             if name in listed.numbers:
