@@ -38,9 +38,10 @@ class SegmentationTask:
     loss = sum over layers of  class_weight * sum_q w_q CE_q / sum_q w_q
                              + sum_m (mask_weight * BCE_m + dice_weight * dice_m) / (number of masks),
 
-    w_q = 1 for matched queries, `no_object_weight` for the others. Both sums run over the whole batch, as in
-    the models' own training code. BCE and dice are taken at random points, most of them where the mask is
-    uncertain. Ignored and padded pixels count as outside of every mask.
+    w_q = 1 for matched queries, `no_object_weight` for the others. Both sums run over all images that pass
+    through the model at once, as in the models' own training code (which also averages the number of masks over
+    processes; here each process has its own). BCE and dice are taken at random points, most of them where the
+    mask is uncertain. Ignored and padded pixels count as outside of every mask.
 
     Which model teaches an image is decided by the same formula with sums over that image alone, at one fixed
     set of points for all models (every cell of the common grid) and without gradient: see `ranking`.
@@ -65,13 +66,13 @@ class SegmentationTask:
         official: what the published fork (github.com/Syd-J/Mask2Former) does instead:
 
             * the cross-entropy is the *sum* over an image's queries, not their weighted mean, while BCE and
-              dice are batch values added to every image; this loss (whose points differ from model to
-              model) also decides who teaches;
+              dice are batch values added to every image; this loss also decides who teaches;
             * the divergence is the softmax over chunks of C // 8 classes of S, summed over pixels, divided by
               the chunk's classes, averaged over chunks;
             * the divergence has no gradient at all, so nothing is transferred.
 
-            The fork compares maps at the original image's size; this is the common grid.
+            Not repeated: the fork compares maps at the original image's size, here it is the common grid; and
+            its models are scored at points of their own, here the candidates are the same for all.
         monitor: the metric that chooses the best checkpoint, higher is better.
     """
 
@@ -119,6 +120,7 @@ class SegmentationTask:
         random = torch.Generator(target.labels.device).manual_seed(target.seed)
         points = _random_points(batch, self.points, random)
         matches = self._match(pred, target, points)
+        count = (target.classes >= 0).sum().clamp(min=1)
         total = torch.zeros(batch, device=target.labels.device)
         for classes, masks, match in zip(pred.class_logits, pred.mask_logits, matches, strict=True):
             entropy, weight = self._class_terms(classes, usable, target, match)
@@ -128,7 +130,6 @@ class SegmentationTask:
             wanted = _masks_at(target, match, where)
             bce, dice = _mask_terms(_sample(logits[:, None], where)[:, 0], wanted)
             mask = self.mask_weight * bce + self.dice_weight * dice  # (M,)
-            count = (target.classes >= 0).sum().clamp(min=1)
             if self.official:
                 total = total + self.class_weight * entropy + mask.sum() / count
             else:

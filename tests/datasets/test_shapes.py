@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -68,3 +69,9 @@ def test_samples_are_batches_for_the_task():
 def test_refuses_sizes_the_models_cannot_halve():
     with pytest.raises(ValueError, match="multiples of 32"):
         Shapes(size=(64, 60))
+
+
+def test_samples_travel_to_loader_processes():
+    samples = SMALL.training({"a": SPEC})
+    again = pickle.loads(pickle.dumps(samples))
+    assert torch.equal(again[(0, 1, 2)].image, samples[(0, 1, 2)].image)
