@@ -27,6 +27,7 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
+from saliency.models.pretrained import start
 from saliency.models.video_swin import VideoSwinFeatures
 from saliency.types import Init, InputSpec
 
@@ -54,9 +55,17 @@ class TMFINetConfig:
     decoder_channels: int = 192
 
     def build(self, init: Init = "scratch") -> "TMFINet":
-        """Make the model; `init` is ``"scratch"``, ``"kinetics"`` or a checkpoint path."""
+        """Make the model.
+
+        Args:
+            init: ``"scratch"``; ``"kinetics"``: the backbone from torchvision's Kinetics-400 weights; or the path
+                of a checkpoint.
+
+        Raises:
+            InputError: the weights are missing or do not fit.
+        """
         model = TMFINet(self)
-        model.initialise()
+        start(model, init, model.initialise, {"kinetics": model.backbone.load_kinetics})
         return model
 
 
@@ -99,10 +108,15 @@ class TMFINet(nn.Module):
 
     @torch.no_grad()
     def initialise(self) -> None:
-        """Prepare for training from scratch."""
+        """Prepare for training from scratch.
+
+        The decoder has no normalisation, and its convolutions see sums of smooth maps, under which the usual gain
+        lets activations grow tenfold: smaller gains keep them near 1 and the gates open. The output starts as the
+        sum of the branches with a low bias, so that maps can be peaked from the first steps on.
+        """
         for module in self.backbone.modules():
             if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Conv3d):
@@ -110,7 +124,15 @@ class TMFINet(nn.Module):
         for name, parameter in self.backbone.named_parameters():
             if name.endswith("relative_position_bias_table"):
                 nn.init.trunc_normal_(parameter, std=0.02)
-        initialise_convolutions(self.decoder.modules())
+        decoder = self.decoder
+        initialise_convolutions(decoder.modules())
+        gains = [(decoder.refine, 0.25), (decoder.gates, 0.1), *((branch.convs, 0.7) for branch in decoder.branches)]
+        for convs, gain in gains:
+            for conv in convs:
+                conv.weight.mul_(gain)
+        nn.init.zeros_(decoder.out.weight)
+        decoder.out.weight[:, :, 0, 1, 1] = 2.0  # the middle tap of the 1x3x3 kernel
+        nn.init.constant_(decoder.out.bias, -5.0)
 
 
 class TMFIDecoder(nn.Module):
@@ -118,7 +140,7 @@ class TMFIDecoder(nn.Module):
 
     def __init__(self, channels: Sequence[int], width: int, tokens: int) -> None:
         super().__init__()
-        kernels = halving_kernels(tokens, 4)
+        self.halving = kernels = halving_kernels(tokens, 4)
         # Lists go from fine (H/4) to coarse (H/32), as the backbone's outputs do.
         self.lateral = nn.ModuleList(
             nn.Conv3d(c, width, (kernels[0], 1, 1), stride=(kernels[0], 1, 1)) for c in channels
@@ -132,7 +154,7 @@ class TMFIDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """Features (B, C, T/2, h, w) from H/4 to H/32 -> (B, H, W)."""
-        y = [conv(pad_time(x, conv.kernel_size[0])) for conv, x in zip(self.lateral, features, strict=True)]
+        y = [conv(pad_time(x, self.halving[0])) for conv, x in zip(self.lateral, features, strict=True)]
         sizes = [spatial_size(x) for x in y]
 
         # Top-down sums; the coarsest, most semantic map also goes directly to the two finest levels.
@@ -157,6 +179,7 @@ class Branch(nn.Module):
 
     def __init__(self, width: int, kernels: Sequence[int]) -> None:
         super().__init__()
+        self.halving = kernels
         self.convs = nn.ModuleList(
             nn.Conv3d(width >> step, width >> (step + 1), (k, 3, 3), stride=(k, 1, 1), padding=(0, 1, 1), bias=False)
             for step, k in enumerate(kernels)
@@ -166,7 +189,7 @@ class Branch(nn.Module):
     def forward(self, x: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Turn x (B, C, T, h, w) into (B, 1, 1, H, W); `sizes` are the next larger (h, w), the last one full."""
         for step, conv in enumerate(self.convs):
-            x = F.relu(conv(pad_time(x, conv.kernel_size[0])))
+            x = F.relu(conv(pad_time(x, self.halving[step])))
             if step < len(sizes):
                 x = upsample(x, sizes[step])
         x = self.out(x)

@@ -62,6 +62,7 @@ class Stage:
         frozen: name -> learner: copies of learners as they are at the start of the stage, which take part in it
             without moving (as teachers, or as the "initial student" of KL+DP).
         lr: replaces every learner's learning rate in this stage.
+        lr_factor: multiplies every learner's learning rate in this stage.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Stage:
     start: str | None = None
     frozen: dict[str, str] = field(default_factory=dict)
     lr: float | None = None
+    lr_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -411,7 +411,7 @@ class Trainer:
                 config=config,
                 model=model,
                 forward=self._wrap(model, trained=trained),
-                optimizer=make_optimizer(config.optimizer, model, stage.lr) if config.optimizer else None,
+                optimizer=make_optimizer(config.optimizer, model, stage) if config.optimizer else None,
                 plan=config.optimizer,
                 bad_steps=torch.tensor(float(progress.bad_steps.get(name, 0)), device=self.device),
                 skipped=torch.tensor(float(progress.skipped.get(name, 0)), device=self.device),
@@ -447,9 +447,9 @@ class Confidences(Mapping[str, Tensor]):
         return len(self.preds)
 
 
-def make_optimizer(config: Optimizer, model: nn.Module, lr: float | None) -> torch.optim.Optimizer:
-    """Return the fused optimizer of a learner; `lr` replaces the config's rate."""
-    rate = config.lr if lr is None else lr
+def make_optimizer(config: Optimizer, model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
+    """Return the fused optimizer of a learner in a stage."""
+    rate = (config.lr if stage.lr is None else stage.lr) * stage.lr_factor
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     extra = {"momentum": 0.9} if config.name == "sgd" else {}
     parameters = [p for p in model.parameters() if p.requires_grad]

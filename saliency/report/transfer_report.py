@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -16,6 +16,7 @@ from saliency.datasets.video import AnnotatedVideo
 from saliency.engine.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
 from saliency.engine.distributed import pick_device
 from saliency.engine.evaluator import Predictor, evaluate_many
+from saliency.engine.protocols import CANONICAL
 from saliency.engine.result import Result
 from saliency.engine.trainer import best_file
 from saliency.io.checkpoint import load_model
@@ -33,7 +34,7 @@ RESULTS = "results"
 class Splits(Protocol):
     """A data set whose splits are asked for by name."""
 
-    def videos(self, split: str) -> list[AnnotatedVideo]:
+    def videos(self, split: Any) -> list[AnnotatedVideo]:
         """Return the videos of a split."""
         ...
 
@@ -125,11 +126,14 @@ def _evaluate(
     predictors: Sequence[Predictor], videos: Sequence[AnnotatedVideo], split: str, every: int
 ) -> list[Result]:
     console = Console(stderr=True)
+    # negatives of the shuffled AUC come from other videos, or from other frames where there is only one video
+    protocol = CANONICAL if len(videos) > 1 else CANONICAL.with_shuffled("video")
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"scoring {split}")
         return evaluate_many(
             predictors,
             videos,
+            protocol,
             every=every,
             dataset=split,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

@@ -1,11 +1,11 @@
 """What a task is: how a prediction is brought to the target, scored, and compared with another."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-T = TypeVar("T")
+T = TypeVar("T", contravariant=True)
 
 
 class Task(Protocol[T]):
@@ -15,10 +15,8 @@ class Task(Protocol[T]):
     A sample (or a model's prediction of it) that cannot be scored gets a NaN loss with zero gradient.
     """
 
-    @property
-    def metrics(self) -> Mapping[str, Callable[[Any, T], Tensor]]:
-        """Name -> function (prediction, target) -> (B,) float64; NaN where undefined."""
-        ...
+    metrics: ClassVar[Mapping[str, Callable[[Any, Any], Tensor]]]
+    """Name -> function (prediction, target) -> (B,) float64; NaN where undefined."""
 
     @property
     def monitor(self) -> str:
