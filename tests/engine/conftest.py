@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from saliency.datasets.folder import Folder
 from saliency.datasets.video import AnnotatedVideo
 
 SIZE = (36, 64)
@@ -62,3 +63,21 @@ def gaze_video(tmp_path: Path) -> Callable[..., GazeVideo]:
         return GazeVideo(id=name, path=path, num_frames=frames, size=size, gaze=gaze)
 
     return make
+
+
+@pytest.fixture
+def mini_like(tmp_path: Path) -> list[AnnotatedVideo]:
+    """Two videos of the folder data set, which worker processes can import (unlike the class above)."""
+    root = tmp_path / "own"
+    rng = np.random.default_rng(0)
+    (root / "gaze").mkdir(parents=True)
+    for name, frames in (("1", 3), ("2", 4)):
+        (root / "videos" / name).mkdir(parents=True)
+        lines = ["observer,frame,x,y"]
+        for i in range(frames):
+            Image.fromarray(rng.integers(0, 255, (36, 64, 3), dtype=np.uint8)).save(
+                root / "videos" / name / f"{i + 1:04d}.png"
+            )
+            lines += [f"{k},{i},{rng.uniform(0, 64):.2f},{rng.uniform(0, 36):.2f}" for k in range(4)]
+        (root / "gaze" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return Folder(root=root).videos("test")

@@ -43,7 +43,7 @@ def same(a: Result, b: Result) -> bool:
     """NaN-safe equality of the rows."""
     return len(a.rows) == len(b.rows) and all(
         (x.video, x.frame, dict(x.flags), x.truth) == (y.video, y.frame, dict(y.flags), y.truth)
-        and all(x.scores[m] == y.scores[m] or math.isnan(x.scores[m]) and math.isnan(y.scores[m]) for m in x.scores)
+        and all(x.scores[m] == y.scores[m] or (math.isnan(x.scores[m]) and math.isnan(y.scores[m])) for m in x.scores)
         for x, y in zip(a.rows, b.rows, strict=True)
     )
 
@@ -185,12 +185,12 @@ def test_frame_and_video_means(gaze_video):
     assert summary.video_mean == pytest.approx((first + second) / 2)
     assert summary.mean == summary.frame_mean
     assert result.per_video("nss") == {"001": pytest.approx(first), "002": pytest.approx(second)}
-    assert evaluate(Blobs(), videos, MSU).summary()["cc"].mean == evaluate(Blobs(), videos, MSU).summary()["cc"].video_mean
+    assert (
+        evaluate(Blobs(), videos, MSU).summary()["cc"].mean == evaluate(Blobs(), videos, MSU).summary()["cc"].video_mean
+    )
 
 
-@pytest.mark.parametrize(
-    ("rule", "expected"), [("skip", 0.5), ("zero", 0.25), ("poison", None), ("drop_frame", 0.5)]
-)
+@pytest.mark.parametrize(("rule", "expected"), [("skip", 0.5), ("zero", 0.25), ("poison", None), ("drop_frame", 0.5)])
 def test_rules_for_undefined_values(gaze_video, rule, expected):
     video = gaze_video(frames=2, blank=(1,))
     half = torch.from_numpy(video.density(0))

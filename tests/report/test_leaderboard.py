@@ -126,7 +126,9 @@ def written(tmp_path):
     rows = [row("tm_fi", spread(v), stage=s) for s, v in (("scratch", 0.5), ("control", 0.55), ("bi_kd", 0.56))]
     rows.append(row("<chance>", [0.0] * 12, kind="baseline"))
     rows.append(
-        LeaderboardRow(name="observers", dataset="toy", metrics={"cc": None, "nss": 5.0}, kind="ceiling", protocol="canonical")
+        LeaderboardRow(
+            name="observers", dataset="toy", metrics={"cc": None, "nss": 5.0}, kind="ceiling", protocol="canonical"
+        )
     )
     rows.append(
         LeaderboardRow(name="ViNet", dataset="toy", metrics={"cc": 0.511}, kind="published", source="a paper, Table 1")
