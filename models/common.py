@@ -1,4 +1,4 @@
-"""Small pieces several models share: any-size helpers, channel arithmetic, initialisation."""
+"""Small pieces several models share: any-size helpers, channel arithmetic, weight names, initialisation."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping

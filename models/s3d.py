@@ -9,10 +9,12 @@ import re
 from functools import partial
 
 from torch import Tensor, nn
-from torchvision.models.video.s3d import SepInceptionBlock3D, TemporalSeparableConv
+from torchvision.models.video.s3d import S3D_Weights, SepInceptionBlock3D, TemporalSeparableConv
 from torchvision.ops.misc import Conv3dNormActivation
 
+from saliency.io.checkpoint import load_weights
 from saliency.models.common import pad_clip, scale_channels
+from saliency.models.pretrained import torchvision_weights
 
 MIN_LENGTH = 5
 """Fewest frames that leave one time step after three temporal strides, the last one without padding."""
@@ -97,3 +99,8 @@ class S3DFeatures(nn.Module):
         first = (max(length, MIN_LENGTH) + 1) // 2
         second = (first + 1) // 2
         return [first, first, second, second // 2]
+
+    def load_kinetics(self) -> None:
+        """Load torchvision's Kinetics-400 weights of S3D (width 1 only)."""
+        state = torchvision_weights(S3D_Weights.KINETICS400_V1)
+        load_weights(self, state, ignore=("classifier.",), name="S3D Kinetics-400 weights")

@@ -4,14 +4,25 @@ Paper: Feichtenhofer et al., "SlowFast Networks for Video Recognition", arXiv:18
 dilated last stage and bare lateral convolutions is that of ACAR-Net, arXiv:2006.07976.
 """
 
+import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency.errors import InputError
+from saliency.io.checkpoint import load_weights, read_weights, unwrap
 from saliency.models.common import pad_clip, scale_channels
+from saliency.models.pretrained import folder, published
+
+log = logging.getLogger(__name__)
+
+KINETICS_FILE = "SLOWFAST_R50_K400.pth.tar"
+AVA_FILE = "AVA_SLOWFAST_R50_ACAR_HR2O.pth.tar"
+PYTORCHVIDEO_URL = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics/SLOWFAST_8x8_R50.pyth"
 
 ALPHA = 4
 """The slow pathway sees every fourth frame."""
@@ -23,6 +34,21 @@ def from_official(key: str) -> str:
     key = re.sub(r"^(slow|fast)_res(\d)\.", lambda m: f"{m[1]}.stages.{int(m[2]) - 1}.", key)
     key = re.sub(r"^Tconv(\d)\.", lambda m: f"lateral.{int(m[1]) - 1}.", key)
     return key.replace(".downsample.0.", ".shortcut.0.").replace(".downsample_bn.", ".shortcut.1.")
+
+
+def from_pytorchvideo(key: str) -> str:
+    """Return our name of a weight of PyTorchVideo's ``slowfast_r50`` (pathway 0 is the slow one)."""
+    match = re.match(r"blocks\.(\d)\.multipathway_blocks\.(\d)\.(.+)", key)
+    if match is None:
+        return key
+    stage, pathway, rest = int(match[1]), ("slow", "fast")[int(match[2])], match[3]
+    if stage == 0:
+        return f"{pathway}." + rest.replace("conv.", "conv1.").replace("norm.", "bn1.")
+    rest = rest.removeprefix("res_blocks.")
+    rest = re.sub(r"branch2\.conv_([abc])\.", lambda m: f"conv{'abc'.index(m[1]) + 1}.", rest)
+    rest = re.sub(r"branch2\.norm_([abc])\.", lambda m: f"bn{'abc'.index(m[1]) + 1}.", rest)
+    rest = rest.replace("branch1_conv.", "shortcut.0.").replace("branch1_norm.", "shortcut.1.")
+    return f"{pathway}.stages.{stage - 1}.{rest}"
 
 
 class SlowFastFeatures(nn.Module):
@@ -72,6 +98,40 @@ class SlowFastFeatures(nn.Module):
             fast = self.fast.stages[stage](fast)
             slow = self.slow.stages[stage](slow)
         return slow, fast, skips
+
+    def load_kinetics(self) -> None:
+        """Load published Kinetics-400 weights (the published sizes only).
+
+        Uses ``SLOWFAST_R50_K400.pth.tar``, which holds every layer, where it lies in the weights folder; the
+        ViNet-A authors start from it. Otherwise PyTorchVideo's SlowFast R50: its lateral convolutions are of
+        another shape, so ours keep their random weights.
+        """
+        path = folder() / KINETICS_FILE
+        if path.is_file():
+            load_weights(self, _backbone_part(path), name=str(path))
+            return
+        log.warning("no %s: using PyTorchVideo's weights, the four lateral convolutions stay random", path)
+        state = unwrap(published(PYTORCHVIDEO_URL), PYTORCHVIDEO_URL)
+        state = {from_pytorchvideo(k): v for k, v in state.items() if "multipathway_fusion" not in k}
+        load_weights(self, state, ignore=("blocks.",), keep=("lateral.",), name=PYTORCHVIDEO_URL)
+
+    def load_ava(self) -> None:
+        """Load the weights of ACAR-Net trained for action detection on AVA.
+
+        Raises:
+            InputError: the file is not in the weights folder; it is published on a page without direct links.
+        """
+        path = folder() / AVA_FILE
+        if not path.is_file():
+            raise InputError(f"no {path}: get {AVA_FILE} from the links of github.com/Siyu-C/ACAR-Net, put it there")
+        load_weights(self, _backbone_part(path), name=str(path))
+
+
+def _backbone_part(path: Path) -> dict[str, Tensor]:
+    """Return the SlowFast weights in a file of ACAR-Net under our names, whatever stands before theirs."""
+    name = re.compile(r"(?:^|\.)((?:(?:slow|fast)_(?:conv1|bn1|res\d)|Tconv\d)\..+)$")
+    state = unwrap(read_weights(path), str(path))
+    return {from_official(match[1]): value for key, value in state.items() if (match := name.search(key))}
 
 
 class Pathway(nn.Module):

@@ -132,7 +132,7 @@ class TMFINet(nn.Module):
                 conv.weight.mul_(gain)
         nn.init.zeros_(decoder.out.weight)
         decoder.out.weight[:, :, 0, 1, 1] = 2.0  # the middle tap of the 1x3x3 kernel
-        nn.init.constant_(decoder.out.bias, -5.0)
+        nn.init.constant_(decoder.out.get_parameter("bias"), -5.0)
 
 
 class TMFIDecoder(nn.Module):

@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.swin_transformer import PatchMerging
+from torchvision.models.video.swin_transformer import Swin3D_S_Weights
 from torchvision.ops import MLP, StochasticDepth
+
+from saliency.io.checkpoint import load_weights
+from saliency.models.pretrained import torchvision_weights
 
 PATCH = (2, 4, 4)
 MASKED = -100.0
@@ -73,6 +77,11 @@ class VideoSwinFeatures(nn.Module):
         outputs[-1] = self.norm(outputs[-1])
         return [x.permute(0, 4, 1, 2, 3) for x in outputs]
 
+    def load_kinetics(self) -> None:
+        """Load torchvision's Kinetics-400 weights of Video Swin-S (the published sizes only)."""
+        state = torchvision_weights(Swin3D_S_Weights.KINETICS400_V1)
+        load_weights(self, state, ignore=("head.", "patch_embed.norm."), name="Video Swin-S Kinetics-400 weights")
+
 
 class SwinStage(nn.ModuleList):
     """Blocks at one resolution; every second one works on windows shifted by half their size."""
@@ -83,11 +92,9 @@ class SwinStage(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to x (B, T, H, W, C)."""
-        size = x.shape[1:4]
-        # A window larger than the grid shrinks to it and needs no shift along that axis.
-        window = tuple(min(w, s) for w, s in zip(self.window, size, strict=True))
-        shift = tuple(0 if s <= w else w // 2 for w, s in zip(self.window, size, strict=True))
-        mask = shift_mask(size, window, shift, x) if len(self) > 1 and any(shift) else None
+        t, h, w = x.shape[1:4]
+        window, shift = fit_window(self.window, (t, h, w))
+        mask = shift_mask((t, h, w), window, shift, x) if len(self) > 1 and any(shift) else None
         for index, block in enumerate(self):
             x = block(x, window, shift, mask) if index % 2 else block(x, window, (0, 0, 0), None)
         return x
@@ -168,6 +175,13 @@ class WindowAttention(nn.Module):
         """
         index = self.relative_position_index[:tokens, :tokens]
         return self.relative_position_bias_table[index].permute(2, 0, 1)
+
+
+def fit_window(window: Size3, size: Size3) -> tuple[Size3, Size3]:
+    """Return window and shift for a grid: a window larger than the grid shrinks to it and is not shifted."""
+    (wt, wh, ww), (t, h, w) = window, size
+    shift = (wt // 2 if t > wt else 0, wh // 2 if h > wh else 0, ww // 2 if w > ww else 0)
+    return (min(wt, t), min(wh, h), min(ww, w)), shift
 
 
 def relative_position_index(window: Size3) -> Tensor:

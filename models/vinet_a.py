@@ -11,6 +11,7 @@ pathway's time axis into channels by a plain reshape, so that channel 2c + i is 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
+from saliency.models.pretrained import start
 from saliency.models.slowfast import ALPHA, SlowFastFeatures
 from saliency.types import Init, InputSpec
 
@@ -63,9 +65,19 @@ class ViNetAConfig:
     norm_momentum: float = 0.1
 
     def build(self, init: Init = "scratch") -> "ViNetA":
-        """Make the model; `init` is ``"scratch"``, ``"kinetics"`` or a checkpoint path."""
+        """Make the model.
+
+        Args:
+            init: ``"scratch"``; ``"kinetics"``: the backbone from Kinetics-400 weights; ``"ava"``: from those of
+                ACAR-Net, trained on AVA; or the path of a checkpoint.
+
+        Raises:
+            InputError: the weights are missing or do not fit.
+        """
         model = ViNetA(self)
-        initialise_convolutions(model.modules())
+        scratch = partial(initialise_convolutions, model.modules())
+        backbone = model.backbone
+        start(model, init, scratch, {"kinetics": backbone.load_kinetics, "ava": backbone.load_ava})
         return model
 
 
@@ -152,8 +164,8 @@ class ViNetADecoder(nn.Module):
             kernel, step = (time, 3, 3), (stride, 1, 1)
             return nn.Conv3d(c_in, c_out, kernel, stride=step, padding=(0, 1, 1), groups=g, bias=False)
 
-        self.shuffle = [fit_groups(g, 2 * c) if config.shuffle else 1 for g, c in
-                        zip(groups, (s16, s8, s4_res), strict=False)]  # fmt: skip
+        joined = zip(groups, (2 * s16, 2 * s8, 2 * s4_res), strict=False)
+        self.shuffle = [fit_groups(g, c) if config.shuffle else 1 for g, c in joined]
         self.conv16 = conv(neck.channels, s16, groups[0])
         self.conv16_skip = conv(2 * s16, s8, groups[1])
         self.conv8 = conv(2 * s8, s4_res, groups[2])

@@ -12,6 +12,7 @@ code uses (bilinear with aligned corners); the published inference script of the
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -29,6 +30,7 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
+from saliency.models.pretrained import start
 from saliency.types import Init, InputSpec
 
 
@@ -51,9 +53,18 @@ class ViNetSConfig:
     norm_momentum: float = 0.001
 
     def build(self, init: Init = "scratch") -> "ViNetS":
-        """Make the model; `init` is ``"scratch"``, ``"kinetics"`` or a checkpoint path."""
+        """Make the model.
+
+        Args:
+            init: ``"scratch"``; ``"kinetics"``: the backbone from torchvision's Kinetics-400 weights; or the path
+                of a checkpoint.
+
+        Raises:
+            InputError: the weights are missing or do not fit.
+        """
         model = ViNetS(self)
-        initialise_convolutions(model.modules())
+        scratch = partial(initialise_convolutions, model.modules())
+        start(model, init, scratch, {"kinetics": model.backbone.load_kinetics})
         return model
 
 

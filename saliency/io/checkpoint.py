@@ -130,7 +130,14 @@ def load_model(path: str | Path) -> LoadedModel:
     return LoadedModel(model=model, config=config, metadata=extra, sha256=file_sha256(path))
 
 
-def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> None:
+def load_weights(
+    model: nn.Module,
+    source: str | Path | Mapping[str, Any],
+    *,
+    ignore: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
+    name: str = "state dict",
+) -> None:
     """Load weights into a model, from our own names or from those of the published checkpoints.
 
     Accepts a raw state dict or one wrapped in ``state_dict``, ``model_state_dict`` or ``model_state``, with
@@ -140,17 +147,21 @@ def load_weights(model: nn.Module, source: str | Path | Mapping[str, Any]) -> No
     Args:
         model: the model to fill.
         source: a ``.pt``, ``.pth``, ``.tar``, ``.bin`` or ``.safetensors`` file, or a state dict.
+        ignore: prefixes of weights in `source` the model has no use for (a classifier's head).
+        keep: prefixes of weights of the model that `source` need not hold; they stay as they are.
+        name: what messages call a `source` that is a state dict.
 
     Raises:
         InputError: the file cannot be read or was changed.
         CheckpointMismatch: weights are missing, unknown or of another shape.
     """
     if isinstance(source, Mapping):
-        name, content = "state dict", source
+        content = source
     else:
         path = Path(source)
         name, content = str(path), read_weights(path)
-    _load(model, unwrap(content, name), name)
+    state = {key: value for key, value in unwrap(content, name).items() if not key.startswith(ignore)}
+    _load(model, state, name, keep)
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:
@@ -283,7 +294,7 @@ def _config_class(reference: str, name: str) -> type:
     return kind
 
 
-def _load(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, keep: tuple[str, ...] = ()) -> None:
     """Copy `state` into the model after every check has passed."""
     own = model.state_dict()
     constants = {key: value for key, value in model.named_buffers() if key not in own}
@@ -296,6 +307,7 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     changed = [key for key in given.keys() & constants.keys() if not _same(given[key], constants[key])]
     given = {key: value for key, value in given.items() if key not in constants}
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
+    missing = [key for key in missing if not key.startswith(keep)]
     unexpected = [key for key in given if key not in own]
     misshaped = [key for key in given if key in own and given[key].shape != own[key].shape]
     if missing or unexpected or misshaped or changed:
@@ -369,7 +381,7 @@ def _content_sha256(tensors: Mapping[str, Tensor], header: Mapping[str, str]) ->
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
