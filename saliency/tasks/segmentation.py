@@ -38,10 +38,10 @@ class SegmentationTask:
     loss = sum over layers of  class_weight * sum_q w_q CE_q / sum_q w_q
                              + sum_m (mask_weight * BCE_m + dice_weight * dice_m) / (number of masks),
 
-    w_q = 1 for matched queries, `no_object_weight` for the others. Both sums run over all images that pass
-    through the model at once, as in the models' own training code (which also averages the number of masks over
-    processes; here each process has its own). BCE and dice are taken at random points, most of them where the
-    mask is uncertain. Ignored and padded pixels count as outside of every mask.
+    w_q = 1 for matched queries, `no_object_weight` for the others (what Eq. 8 calls correct and incorrect). Both
+    sums run over all images that pass through the model at once, as in the models' own training code (which also
+    averages the number of masks over processes; here each process has its own). BCE and dice are taken at random
+    points, most of them where the mask is uncertain. Ignored and padded pixels count as outside of every mask.
 
     Which model teaches an image is decided by the same formula with sums over that image alone, at one fixed
     set of points for all models (every cell of the common grid) and without gradient: see `ranking`.
