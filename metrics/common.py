@@ -147,7 +147,8 @@ class Maps:
     def _centred_and_mean_above_low(self) -> tuple[Tensor, Tensor]:
         """(B, N) and (B, 1), float64, in `unit`."""
         wide = self._wide(self.values)
-        wide -= self._scaled(self.low)  # first, so that a tiny range on a large offset keeps its digits
+        if bool((self.low != 0).any()):
+            wide -= self._scaled(self.low)  # first, so that a tiny range on a large offset keeps its digits
         above_low = wide.mean(1, keepdim=True)
         wide -= above_low
         return wide, above_low

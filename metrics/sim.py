@@ -43,14 +43,15 @@ def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "su
     pred, density = as_maps(pred), as_maps(density)
     check_shape(density.shape, pred.shape, "density")
     # With N pixels and a floor (the minimum, or 0) a density is (P - floor) / (N (mean - floor)), which equals
-    # 1/N + (P - mean) / (N (mean - floor)): the maps that CC and NSS need serve here too, and the 1/N adds up.
+    # 1/N + (P - mean) / (N (mean - floor)): the centred maps of CC and NSS serve here too, and the 1/N add up to 1.
     floor = "low" if norm == "minmax" else "zero"
-    overlap = _above_uniform(pred, floor)
-    torch.minimum(overlap, _above_uniform(density, floor), out=overlap)
-    return masked(1 + overlap.sum(1), pred.finite & density.usable_density)
+    p, g = _spread(pred, floor), _spread(density, floor)  # (B, 1)
+    overlap = pred.centred * (g / p)
+    torch.minimum(overlap, density.centred, out=overlap)
+    value = (1 + overlap.sum(1) / g[:, 0]).clamp(0.0, 1.0)  # rounding
+    return masked(value, pred.finite & density.usable_density)
 
 
-def _above_uniform(maps: Maps, floor: Literal["low", "zero"]) -> Tensor:
-    """The density minus the uniform density, (B, N) float64; 0 for constant maps."""
-    scale = 1 / (maps.mean_above(floor) * maps.values.shape[1])
-    return maps.centred * scale.where(~maps.constant[:, None], 0.0)
+def _spread(maps: Maps, floor: Literal["low", "zero"]) -> Tensor:
+    """N (mean - floor), (B, 1) float64; anything above 0 for constant maps, whose centred values are 0."""
+    return maps.mean_above(floor).where(~maps.constant[:, None], 1.0) * maps.values.shape[1]
