@@ -289,7 +289,8 @@ def show(results: Sequence[Result]) -> None:
     for result in results:
         table.add_row(result.name, *(number(value) for value in result.means().values()))
     Console().print(table)
-    print(f"{len(first.rows)} frames of {len({row.video for row in first.rows})} videos")
+    videos = len({row.video for row in first.rows})
+    print(f"{len(first.rows)} frames of {videos} video{'s' if videos > 1 else ''}")
     for result in results:
         if told := oddities(result):
             print(f"{result.name}: {told}")
