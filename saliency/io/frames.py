@@ -19,11 +19,12 @@ import os
 import re
 import warnings
 from abc import ABC, abstractmethod
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -71,8 +72,6 @@ class FrameSource(ABC):
         rotation: degrees (0, 90, 180, 270), counter-clockwise, by which stored pictures are turned to be
             upright. Already applied to everything returned.
         start: time in seconds of the first frame on the file's own clock, which its sound shares.
-        announced: number of frames the file's header promises, or None where the header says nothing that
-            can be compared. Fewer decoded frames than announced mean damage.
         corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
     """
 
@@ -81,7 +80,6 @@ class FrameSource(ABC):
     size: tuple[int, int]
     rotation: int = 0
     start: float = 0.0
-    announced: int | None = None
     corrupt_frames: int = 0
 
     @abstractmethod
@@ -111,6 +109,14 @@ class FrameSource(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free the decoder; the source cannot be used afterwards. Calling it twice is harmless."""
+
+    @property
+    def announced(self) -> int | None:
+        """Number of frames the file's header promises; fewer decoded frames mean damage.
+
+        None where the header says nothing that can be compared.
+        """
+        return None
 
     @property
     def timestamps(self) -> np.ndarray | None:
@@ -253,20 +259,23 @@ class _Index:
     Attributes:
         count: number of frames.
         pts: presentation time of each frame in units of the stream's time base, ascending; None if unknown.
-        position: presentation time -> frame number; empty when the file must be read from the beginning.
+        sequential: whether the file must be read from the beginning.
         keys: presentation times of all keyframes, ascending, also of those before the first shown frame.
         hidden: number of stored pictures that an edit list hides.
+        empty: number of chunks of an AVI without a picture.
     """
 
     count: int
-    pts: list[int] | None
-    position: dict[int, int]
-    keys: list[int]
+    pts: Sequence[int] | None
+    sequential: bool
+    keys: Sequence[int]
     hidden: int = 0
 
-    @property
-    def sequential(self) -> bool:
-        return not self.position
+    def frame_at(self, pts: int) -> int | None:
+        """Return the number of the frame with this presentation time."""
+        assert self.pts is not None
+        i = bisect_left(self.pts, pts)
+        return i if i < self.count and self.pts[i] == pts else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,10 +316,7 @@ class PyAVFrames(FrameSource):
             self._codec = stream.codec_context.codec.canonical_name
             self._has_b_frames = bool(stream.codec_context.has_b_frames)
             self._format = reader.container.format.name.split(",")[0]
-            # MP4 counts samples that an edit list hides, and packed B-frames are counted one by one:
-            # only the plain AVI header can be held against the decoder
-            if self._format == "avi" and not self._has_b_frames and stream.frames > 0:
-                self.announced = stream.frames
+            self._header_frames = stream.frames
         height, width = self._stored_size
         self.size = (width, height) if self._orientation.transpose else (height, width)
         self.rotation = self._orientation.rotation
@@ -329,6 +335,16 @@ class PyAVFrames(FrameSource):
             b_frames=self._has_b_frames,
             hidden_frames=self._index.hidden > 0,
         )
+
+    @property
+    def announced(self) -> int | None:
+        """See `FrameSource.announced`."""
+        # MP4 counts samples that an edit list hides, and packed B-frames are counted one by one: only the
+        # plain AVI header can be held against the decoder. It counts empty chunks ("show the last frame
+        # again"), which are no frames of their own.
+        if self._format != "avi" or self._has_b_frames or not self._header_frames:
+            return None
+        return self._header_frames - self._index.empty
 
     @property
     def timestamps(self) -> np.ndarray | None:
@@ -387,46 +403,54 @@ class PyAVFrames(FrameSource):
 
     @cached_property
     def _index(self) -> _Index:
+        stamp = self.path.stat()
+        return _index_of(self.path.absolute(), stamp.st_size, stamp.st_mtime_ns)
+
+    def make_index(self) -> _Index:
+        """Read the presentation times of all packets, or decode the whole file where they cannot be trusted."""
         times: list[int | None] = []
         keys: list[int] = []
-        packets = 0
+        packets, chunks = 0, 0
         with _Reader(self.path, threads=1) as reader:
             for packet in reader.packets():
                 packets += 1
+                chunks = max(chunks, (packet.dts or 0) + 1)  # an AVI's clock counts chunks
                 if packet.is_keyframe and packet.pts is not None:
                     keys.append(packet.pts)
                 if not packet.is_discard:  # an edit list may hide frames which others are predicted from
                     times.append(packet.pts)
         known = sorted(t for t in times if t is not None)
+        empty = chunks - packets if self._format == "avi" else 0
         trusted = (
             len(set(known)) == len(times)
             and bool(keys)
             # leading pictures of a cut stream are in the file but cannot be decoded
             and known[0] == self._first_pts
-            and self._packets_are_frames(len(times))
+            and self._packets_are_frames(packets + empty)
         )
         if trusted:
             return _Index(
                 count=len(known),
-                pts=known,
-                position={t: i for i, t in enumerate(known)},
-                keys=sorted(keys),
+                pts=array("q", known),
+                sequential=False,
+                keys=array("q", sorted(keys)),
                 hidden=packets - len(times),
+                empty=empty,
             )
-        return self._index_by_decoding()
+        return self._index_by_decoding(empty)
 
-    def _packets_are_frames(self, packets: int) -> bool:
+    def _packets_are_frames(self, chunks: int) -> bool:
         """Whether each packet of this kind of file is one shown frame with its presentation time."""
         if self._format == "avi":
             # AVI stores no presentation times, and lost chunks make its counted times disagree with its index
-            return not self._has_b_frames and packets == self.announced
+            return not self._has_b_frames and chunks == self._header_frames
         if self._codec == "vp8":
             return False  # has packets that are never shown
         if self._format == "matroska":
             return not (self._codec.startswith(("mpeg4", "msmpeg4")) and self._has_b_frames)
         return self._format == "mov"
 
-    def _index_by_decoding(self) -> _Index:
+    def _index_by_decoding(self, empty: int) -> _Index:
         pts: list[int | None] = []
         with _Reader(self.path, threads=self._threads) as reader:
             try:
@@ -436,7 +460,7 @@ class PyAVFrames(FrameSource):
                 log.warning("%s", error)
         known = [t for t in pts if t is not None]
         ascending = len(known) == len(pts) and all(a < b for a, b in pairwise(known))
-        return _Index(count=len(pts), pts=known if ascending else None, position={}, keys=[])
+        return _Index(count=len(pts), pts=array("q", known) if ascending else None, sequential=True, keys=())
 
     def _goto(self, reader: "_Reader", target: int) -> av.VideoFrame:
         """Return frame `target`, leaving the reader behind it."""
@@ -479,7 +503,7 @@ class PyAVFrames(FrameSource):
     def _find(self, reader: "_Reader", target: int) -> av.VideoFrame | None:
         """Decode up to the frame with the target's time; None if the reader is past it or at the end."""
         while (frame := reader.next()) is not None:
-            i = None if frame.pts is None else self._index.position.get(frame.pts)
+            i = None if frame.pts is None else self._index.frame_at(frame.pts)
             if i is None:
                 continue
             reader.upcoming = i + 1
@@ -488,6 +512,13 @@ class PyAVFrames(FrameSource):
             if i > target:
                 return None
         return None
+
+
+@lru_cache(maxsize=4096)  # some 10 kB each: a worker comes back to the same videos in every epoch
+def _index_of(path: Path, num_bytes: int, mtime_ns: int) -> _Index:
+    """Make the index of a file once; `num_bytes` and `mtime_ns` tell when the file was replaced."""
+    with PyAVFrames(path) as source:
+        return source.make_index()
 
 
 class _Reader:
