@@ -270,6 +270,7 @@ class _Index:
     sequential: bool
     keys: Sequence[int]
     hidden: int = 0
+    empty: int = 0
 
     def frame_at(self, pts: int) -> int | None:
         """Return the number of the frame with this presentation time."""
