@@ -8,8 +8,11 @@ from typing import Any, Protocol
 
 import torch
 from PIL import Image
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
+from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run, Stage
 from saliency.datasets.video import AnnotatedVideo
@@ -21,10 +24,9 @@ from saliency.engine.result import Result
 from saliency.engine.trainer import best_file
 from saliency.io.checkpoint import load_model
 from saliency.io.transforms import resize_map
-from saliency.report.formats import markdown
 from saliency.report.leaderboard import write_leaderboard
 from saliency.report.overlay import Overlay, side_by_side
-from saliency.report.tables import LeaderboardRow, build_tables
+from saliency.report.tables import LeaderboardRow
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,8 @@ class TransferReport:
     """Scores every learner after every stage, with the floor and the ceiling, and writes the leaderboard.
 
     Written below the run's folder: ``leaderboard.{md,csv,json,html,tex}``, the results per frame below
-    ``results/``, and some overlays of the first learner after the last stage below ``overlays/``.
+    ``results/``, and some overlays below ``overlays/`` (and in TensorBoard), made by the learner with the lowest
+    validation loss after the last stage.
 
     Attributes:
         source: the data set.
@@ -71,7 +74,9 @@ class TransferReport:
             results = _evaluate(predictors, videos, split, every)
             for predictor, result in zip(predictors, results, strict=True):
                 result.save(folder / RESULTS / split / predictor.name.replace(" ", "_").replace("/", "."))
-            self._paint(folder / "overlays", videos, split, models[-1][1])
+            last = [predictor for stage, predictor in models if stage.name == run.stages[-1].name]
+            best = min(last, key=lambda predictor: float(str(predictor.metadata["val_loss"])))
+            self._paint(folder, videos, split, best)
         self._write(run, [folder], folder)
 
     def combine(self, run: Run, folders: Sequence[Path], out: Path) -> None:
@@ -93,13 +98,13 @@ class TransferReport:
         names = tuple(stage.name for stage in run.stages)
         title = f"{run.name}: {len(folders)} seed{'s' if len(folders) > 1 else ''}"
         write_leaderboard(rows, out, title=title, baseline="centre prior", stages=names)
-        Console().print(markdown(build_tables(rows, baseline="centre prior", stages=names), title), highlight=False)
+        _show(rows, title)
         log.info("tables, results per frame and overlays are in %s", out)
 
     def _paint(self, folder: Path, videos: Sequence[AnnotatedVideo], split: str, predictor: ModelPredictor) -> None:
         """Write pictures with the ground truth on the left and the prediction on the right."""
-        folder.mkdir(parents=True, exist_ok=True)
-        paint = Overlay()
+        (folder / "overlays").mkdir(parents=True, exist_ok=True)
+        paint, board = Overlay(), SummaryWriter(str(folder / "tensorboard" / "overlays"))
         for position in range(self.overlays):
             video = videos[position * len(videos) // self.overlays]
             frame = (position + 1) * video.num_frames // (self.overlays + 1)
@@ -108,7 +113,29 @@ class TransferReport:
             (_, pred) = next(iter(predictor.maps(video, [frame])))
             truth, found = video.density(frame), resize_map(pred, video.size).numpy()
             both = side_by_side(paint.paint(picture, truth), paint.paint(picture, found))
-            Image.fromarray(both).save(folder / f"{split}-{video.id}-{frame:04d}.png")
+            name = f"{split}-{video.id}-{frame:04d}"
+            Image.fromarray(both).save(folder / "overlays" / f"{name}.png")
+            board.add_image(f"{name} truth, {predictor.name}", both, dataformats="HWC")
+        board.close()
+
+
+def _show(rows: Sequence[LeaderboardRow], title: str) -> None:
+    """Print the means; the files have the intervals, tests and gains as well."""
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        own = [row for row in rows if row.dataset == dataset]
+        table = Table(title=f"{title}, {dataset}", box=SIMPLE)
+        table.add_column("model")
+        metrics = list(own[0].metrics)
+        for metric in metrics:
+            table.add_column(metric, justify="right")
+        for label in dict.fromkeys(row.label for row in own):
+            same = [row for row in own if row.label == label]  # one per seed
+            cells = []
+            for metric in metrics:
+                values = [value for row in same if (value := row.metrics[metric]) is not None]
+                cells.append(f"{sum(values) / len(values):.3f}" if values else "–")
+            table.add_row(label, *cells)
+        Console().print(table)
 
 
 def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -> ModelPredictor:
@@ -118,7 +145,7 @@ def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -
         model=loaded.model.to(device).eval(),
         spec=loaded.config.input,
         device=device,
-        metadata={"weights_sha256": loaded.sha256},
+        metadata={"weights_sha256": loaded.sha256, "val_loss": loaded.metadata.get("val_loss", "nan")},
     )
 
 
