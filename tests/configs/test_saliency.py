@@ -1,0 +1,76 @@
+"""Every saliency config trains: its own stages and settings, on small models and the embedded data set."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from saliency.config.load import load_run
+from saliency.config.run import Learner, Run
+from saliency.config.serial import decode, encode
+from saliency.datasets.clips import SaliencyClips
+from saliency.datasets.mini import Mini
+from saliency.datasets.targets import Sampling, Targets
+from saliency.engine.trainer import best_file, train
+from saliency.models.tmfi_net import TMFINetConfig
+from saliency.models.vinet_a import ViNetAConfig
+from saliency.models.vinet_s import ViNetSConfig
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem.startswith(("dhf1k", "hollywood2", "mini")))
+
+
+def small(learner: Learner) -> Learner:
+    """The same class, optimizer and clip rule with little to compute."""
+    model = learner.model
+    spec = replace(model.input, length=8, size=(32, 64))
+    if isinstance(model, TMFINetConfig):
+        tiny = replace(model, input=spec, embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), window=(2, 2, 2), decoder_channels=16)  # fmt: skip  # noqa: E501
+    elif isinstance(model, ViNetSConfig):
+        tiny = replace(model, input=spec, width=0.0625)
+    else:
+        assert isinstance(model, ViNetAConfig)
+        tiny = replace(model, input=spec, width=0.0625, depths=(1, 1, 1, 1))
+    return replace(learner, model=tiny, init="scratch")
+
+
+def shrink(run: Run, cache: Path) -> Run:
+    data = run.data
+    assert isinstance(data, SaliencyClips)
+    source = Mini(
+        train_videos=2, val_videos=1, test_videos=1, min_frames=8, max_frames=8, cache=cache,
+        sampling=Sampling(val=Targets(lead=4, step=8)),
+    )  # fmt: skip
+    return replace(
+        run,
+        data=SaliencyClips(source=source, grid=(32, 64), cache="memory"),
+        learners={name: small(learner) for name, learner in run.learners.items()},
+        stages=tuple(replace(stage, epochs=min(stage.epochs, 2)) for stage in run.stages),
+        train=replace(run.train, batch_size=2, workers=0, device="cpu", log_every=1),
+        report=None,
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def test_there_are_configs() -> None:
+    assert "dhf1k_tmfi_vinet" in NAMES and len(NAMES) >= 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_describes_itself(name: str) -> None:
+    run = load_run(CONFIGS / f"{name}.py")
+    assert decode(encode(run)) == run
+    assert __doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_trains_two_steps_of_each_stage(name: str, cache: Path, tmp_path: Path) -> None:
+    run = shrink(load_run(CONFIGS / f"{name}.py"), cache)
+    train(run, tmp_path)
+    for stage in run.stages:
+        for learner in run.learners:
+            assert best_file(tmp_path, stage.name, learner).exists()
