@@ -461,7 +461,8 @@ class PyAVFrames(FrameSource):
                 log.warning("%s", error)
         known = [t for t in pts if t is not None]
         ascending = len(known) == len(pts) and all(a < b for a, b in pairwise(known))
-        return _Index(count=len(pts), pts=array("q", known) if ascending else None, sequential=True, keys=())
+        times = array("q", known) if ascending else None
+        return _Index(count=len(pts), pts=times, sequential=True, keys=(), empty=empty)
 
     def _goto(self, reader: "_Reader", target: int) -> av.VideoFrame:
         """Return frame `target`, leaving the reader behind it."""

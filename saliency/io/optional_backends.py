@@ -34,7 +34,7 @@ class _ProbedFrames(FrameSource):
         self._pid = os.getpid()
         with PyAVFrames(path) as probe:
             self.size, self.fps, self.rotation = probe.size, probe.fps, probe.rotation
-            self.announced, self.start = probe.announced, probe.start
+            self.start, self._announced = probe.start, probe.announced
             self._count = len(probe)
             self._timestamps = probe.timestamps
             self._refuse(probe)
@@ -49,6 +49,11 @@ class _ProbedFrames(FrameSource):
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def announced(self) -> int | None:
+        """See `FrameSource.announced`."""
+        return self._announced
 
     @property
     def timestamps(self) -> np.ndarray | None:

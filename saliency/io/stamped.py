@@ -132,6 +132,9 @@ RECIPES: dict[str, Recipe] = {
     "mpeg4_bframes_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12", "bf": "2"}),
     "mpeg4_bframes_mp4": Recipe(codec="mpeg4", suffix=".mp4", options={"b": "2M", "g": "12", "bf": "2"}),
     "mpeg4_odd_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M"}, size=(181, 321)),
+    "mpeg4_gaps_avi": Recipe(  # the missing times become empty chunks, which the header counts
+        codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12"}, times=lambda i: i + i // 7 * 2
+    ),
     "mpeg2_bframes_ts": Recipe(codec="mpeg2video", suffix=".ts", options={"b": "3M", "g": "12", "bf": "2"}),
     "msmpeg4_asf": Recipe(codec="msmpeg4", suffix=".asf", options={"b": "2M", "g": "12"}),
     "mjpeg_avi": Recipe(codec="mjpeg", suffix=".avi", options={"q:v": "4"}, pixels="yuvj420p"),

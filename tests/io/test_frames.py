@@ -112,6 +112,13 @@ def test_times_of_a_varying_rate(stamped):
         assert 15 < source.fps < 25
 
 
+def test_empty_chunks_of_an_avi_are_no_damage(stamped):
+    with open_frames(stamped("mpeg4_gaps_avi")) as source:
+        assert len(source) == source.announced == FRAMES
+        times = [RECIPES["mpeg4_gaps_avi"].times(i) / 30 for i in range(FRAMES)]
+        np.testing.assert_allclose(source.timestamps, times, atol=1e-6)
+
+
 def test_indices_outside_the_video(stamped):
     with open_frames(stamped("h264_gop12")) as source:
         for bad in ([FRAMES], [-1]):
