@@ -244,3 +244,18 @@ def test_each_keeps_students_apart():
     with pytest.raises(InputError, match="agree on task_weight"):
         mixed = Each(methods={"a": KD(teacher="b0"), "b": KD.divergence_only("a0")})
         transfer_of(mixed, outputs, target)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_gpu_is_never_waited_for(method):
+    maps = {name: torch.rand(2, 32, 48, device="cuda").requires_grad_() for name in "abc"}
+    density = torch.rand(2, 40, 60, device="cuda")
+    target = SaliencyTarget(density, density > 0.9)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        losses, transfer = transfer_of(method, maps, target, SaliencyTask())
+        combine(losses, transfer).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -129,3 +129,36 @@ def test_frozen_teacher_methods_give_the_golden_numbers(case, method):
     close(student.grad.norm(), expected["grad_norm"])
     if "teacher_mask" in expected:
         assert transfer.teachers[1].tolist() == [bool(m) for m in expected["teacher_mask"]]
+
+
+def single(case):
+    inputs = load(case)["inputs"]
+    labels = torch.tensor(inputs["labels"])
+    return [tensor(logits).float().requires_grad_() for logits in inputs["logits"]], labels
+
+
+def step(task, outputs, labels):
+    preds = {str(k): task.align(output, labels) for k, output in enumerate(outputs)}
+    losses = {k: task.loss(pred, labels) for k, pred in preds.items()}
+    rankings = {k: task.ranking(pred, labels, losses[k]) for k, pred in preds.items()}
+    transfer = BiKD()(preds, rankings, task.divergence)
+    return combine(losses, transfer), transfer.teachers.int().argmax(0).tolist()
+
+
+def test_the_extreme_case_is_finite_in_single_precision():
+    outputs, labels = single("cls_k2_extreme")
+    total, teacher = step(ClassificationTask(), outputs, labels)
+    total.backward()
+    assert total.item() == pytest.approx(91.621567, rel=1e-6)
+    assert all(output.grad.isfinite().all() for output in outputs)
+    assert teacher == [0, 0, 0]
+    outputs, labels = single("cls_k2_extreme")
+    total, _ = step(ClassificationTask(stable_log=False), outputs, labels)
+    assert not total.isfinite()
+
+
+def test_probabilities_saturate_in_single_precision():
+    """Both models are sure: their probabilities round to 1 and tie, their logarithms do not."""
+    outputs, labels = single("cls_k2_saturated")
+    assert step(ClassificationTask(), outputs, labels)[1] == [1, 1]
+    assert step(ClassificationTask(compare="log_prob"), outputs, labels)[1] == [0, 0]
