@@ -63,9 +63,9 @@ def config() -> Run:
         },
         stages=(
             Stage(name="scratch", epochs=13),
-            Stage(name="control", epochs=5, start="scratch", lr_factor=0.5),
-            Stage(name="bi_kd", epochs=5, start="scratch", lr_factor=0.5, distiller=BiKD()),
+            Stage(name="control", epochs=4, start="scratch", lr_factor=0.5),
+            Stage(name="bi_kd", epochs=4, start="scratch", lr_factor=0.5, distiller=BiKD()),
         ),
-        train=Training(batch_size=8, validate_every=3, checkpoint_every=50),
+        train=Training(batch_size=8, validate_every=4, checkpoint_every=50),
         report=TransferReport(source=data, every={"test": 4, "real": 16}),
     )
