@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from saliency.datasets.map_files import JoinedVideo
 from saliency.datasets.video import AnnotatedVideo
 from saliency.engine.evaluator import Predictor
 from saliency.engine.predictor import Predictor as ModelMaps
@@ -271,7 +272,7 @@ class MapFolder:
 
     The files of a video, in the order of the last number in their names, are its frames; if some are missing,
     the number itself is the 1-based frame. The single array has the shape (frames, h, w). Maps may have any
-    size, one per video.
+    size, one per video. The parts of a joined video (the shots of a clip) may have folders of their own instead.
 
     Attributes:
         name: what tables call it.
@@ -293,6 +294,14 @@ class MapFolder:
         array = self.root / f"{video.id}.npy"
         if array.is_file():
             yield from self._from_array(array, video, frames)
+            return
+        if isinstance(video, JoinedVideo) and not (self.root / video.id).is_dir():
+            start = 0
+            for part in video.parts:
+                own = [frame - start for frame in frames if 0 <= frame - start < part.num_frames]
+                for frame, pred in self.maps(part, own) if own else ():
+                    yield start + frame, pred
+                start += part.num_frames
             return
         files = self._files(video, frames)
         size: tuple[int, ...] | None = None

@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -219,6 +220,7 @@ _worker: _Setting | None = None  # of a worker process, set once when it starts
 def _start_worker(setting: _Setting, threads: int) -> None:
     global _worker
     _worker = setting
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; the videos at work are finished
     torch.set_num_threads(threads)
 
 

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from saliency.datasets.map_files import JoinedVideo
 from saliency.engine.baselines import (
     Ensemble,
     FixedMap,
@@ -186,6 +187,16 @@ def test_map_folder_with_gaps_serves_the_frames_it_has(gaze_video, tmp_path):
     assert np.array_equal(got[2].numpy(), maps[2])
     with pytest.raises(InputError, match=r"none for frame 1 \(0002.png\) and 0 others"):
         list(folder.maps(gaze_video(), range(6)))
+
+
+def test_map_folder_takes_a_folder_for_each_part_of_a_joined_video(gaze_video, tmp_path):
+    joined = JoinedVideo.of("9", [gaze_video("001", frames=3), gaze_video("002", frames=4)])
+    write_maps(tmp_path / "001", 3)
+    maps = write_maps(tmp_path / "002", 4, first=31)
+    got = dict(MapFolder(name="x", root=tmp_path).maps(joined, [2, 3, 6]))
+    assert list(got) == [2, 3, 6]
+    assert np.array_equal(got[3].numpy(), maps[0]) and np.array_equal(got[6].numpy(), maps[3])
+    assert len(evaluate(MapFolder(name="x", root=tmp_path), [joined]).rows) == 7
 
 
 def test_map_folder_refuses_what_does_not_fit(gaze_video, tmp_path):
