@@ -1,7 +1,8 @@
 """How fast the saliency metrics are, beside the usual implementations: `python benchmarks/metrics.py`.
 
-Everything runs in one process on one thread. Each round calls every implementation once, in turn, and takes
-the CPU time of the process, so a busy machine slows all alike; the medians over the rounds are reported. The
+Everything runs in one process on one thread. Each round visits every implementation in turn, calls it a few times
+in a row, as an evaluation does, and takes the CPU time of the process, so a busy machine slows all alike; the medians
+over the rounds are reported. The
 plain baselines are the textbook algorithms as most repositories write them; scikit-learn and pysaliency are
 called as libraries (`pip install -e .[dev]`).
 """
@@ -45,7 +46,8 @@ class Options:
         width: pixels.
         fixations: fixated pixels of the frame.
         others: fixated pixels of other frames.
-        rounds: timed calls of every implementation.
+        rounds: visits of every implementation.
+        calls: calls in a row at each visit.
         batch: frames scored at once on a CUDA device.
         output: Markdown file to write; default benchmarks/results/<date>-metrics.md.
     """
@@ -55,6 +57,7 @@ class Options:
     fixations: int = 150
     others: int = 1500
     rounds: int = 31
+    calls: int = 5
     batch: int = 64
     output: Path | None = None
 
@@ -254,16 +257,17 @@ def contenders(frame: Frame) -> list[Contender]:
     return [Contender(metric=metric, name=name, call=call) for metric, name, call in rows_of]
 
 
-def measure(entries: list[Contender], rounds: int) -> list[float]:
-    """Median CPU milliseconds of every contender, rounds interleaved."""
+def measure(entries: list[Contender], options: Options) -> list[float]:
+    """Median CPU milliseconds of one call of every contender, rounds interleaved."""
     for entry in entries:
         entry.call()  # compile, allocate
     seconds: list[list[float]] = [[] for _ in entries]
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for times, entry in zip(seconds, entries, strict=True):
             start = time.process_time()
-            entry.call()
-            times.append(time.process_time() - start)
+            for _ in range(options.calls):
+                entry.call()
+            times.append((time.process_time() - start) / options.calls)
     return [1e3 * float(np.median(times)) for times in seconds]
 
 
@@ -304,7 +308,8 @@ def report(options: Options, entries: list[Contender], milliseconds: list[float]
         f"- date {datetime.date.today()}, commit {commit or 'unknown'}",
         f"- command `python {shlex.join(sys.argv)}`",
         f"- frame {options.height}x{options.width}, {options.fixations} fixations, {options.others} of other frames",
-        f"- CPU milliseconds of the process, 1 thread, median of {options.rounds} interleaved rounds",
+        f"- CPU milliseconds of the process per call, 1 thread, median of {options.rounds} interleaved rounds of "
+        f"{options.calls} calls",
         *(f"- {key}: {value}" for key, value in where.items()),
         f"- pysaliency {importlib.metadata.version('pysaliency')}, scikit-learn {sklearn.__version__}",
         f"- load average at the end {Path('/proc/loadavg').read_text().split()[0]}"
@@ -326,7 +331,7 @@ def main() -> None:
     torch.set_num_threads(1)
     frame = make_frame(options)
     entries = contenders(frame)
-    page = report(options, entries, measure(entries, options.rounds), measure_cuda(frame, options))
+    page = report(options, entries, measure(entries, options), measure_cuda(frame, options))
     output = options.output or RESULTS / f"{datetime.date.today()}-metrics.md"
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(page, encoding="utf-8")

@@ -64,7 +64,7 @@ class Maps:
     @cached_property
     def finite(self) -> Tensor:
         """(B,) bool, whether every pixel is finite."""
-        return self.low.isfinite() & self.high.isfinite()
+        return (self.low > -torch.inf) & (self.high < torch.inf)  # False for NaN too
 
     @cached_property
     def constant(self) -> Tensor:
