@@ -1,0 +1,148 @@
+"""Show where people would look in a video: `python tools/infer.py --video clip.mp4`."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+from rich.progress import Task as ProgressTask
+from rich.text import Text
+
+import saliency
+from saliency import cli
+from saliency.engine.predictor import Predictor
+from saliency.errors import InputError
+from saliency.io.checkpoint import load_model
+from saliency.io.frames import Backend, open_frames
+from saliency.report.overlay import Overlay
+from saliency.report.render import render
+
+BUNDLED = Path(saliency.__file__).parent / "assets" / "weights"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Write a video with the predicted saliency painted on it and, if asked for, one map for each frame.
+
+    Attributes:
+        video: a video file or a folder of images (a local path).
+        weights: a model saved by this project (.safetensors); default: the one that comes with it.
+        out: folder to write to.
+        maps: also write one map for each frame, of the video's size: png (8 bits) or npy (float32).
+        peak: map value shown hottest (and white in PNG maps) in every frame, such as 1.0; default: each
+            frame's own maximum.
+        side_by_side: show the original left of the overlay.
+        device: auto, cpu, cuda, cuda:1, ...
+        batch_size: clips computed at once; lower it when memory runs out.
+        precision: arithmetic of the model.
+        backend: package that decodes video files.
+        fps: frames per second of a folder of images; default 30.
+    """
+
+    video: str
+    weights: Path | None = None
+    out: Path = Path("runs/infer")
+    maps: Literal["png", "npy"] | None = None
+    peak: float | None = None
+    side_by_side: bool = False
+    device: str = "auto"
+    batch_size: int = 4
+    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: Backend = "pyav"
+    fps: float | None = None
+
+
+class FramesPerSecond(ProgressColumn):
+    """Frames done for each second so far."""
+
+    def render(self, task: ProgressTask) -> Text:
+        """Return e.g. ``12.3 fps``."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} fps" if speed else "... fps", style="cyan")
+
+
+def main() -> int:
+    """Run the tool."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    if arguments.batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, got {arguments.batch_size}")
+    if arguments.peak is not None and arguments.peak <= 0:
+        raise InputError(f"--peak must be above 0, got {arguments.peak}")
+    device = choose_device(arguments.device)
+
+    with open_frames(
+        arguments.video, arguments.backend, threads=0 if arguments.backend == "pyav" else 1, fps=arguments.fps
+    ) as source:
+        weights = arguments.weights or bundled_weights()
+        loaded = load_model(weights)
+        print(f"weights: {weights.name} ({type(loaded.config).__name__}, sha256 {loaded.sha256[:12]}) on {device}")
+        predictor = Predictor(
+            loaded.model,
+            loaded.config.input,
+            device=device,
+            batch_size=arguments.batch_size,
+            autocast=torch.bfloat16 if arguments.precision == "bfloat16" else None,
+        )
+        begun = time.perf_counter()
+        columns = (BarColumn(), MofNCompleteColumn(), FramesPerSecond(), TimeRemainingColumn())
+        with Progress(*columns, transient=True) as progress:
+            task = progress.add_task("", total=len(source))
+            try:
+                written = render(
+                    source,
+                    predictor,
+                    arguments.out,
+                    overlay=Overlay(peak=arguments.peak),
+                    maps=arguments.maps,
+                    beside=arguments.side_by_side,
+                    on_frame=lambda: progress.advance(task),
+                )
+            except torch.OutOfMemoryError as error:
+                raise InputError(f"{device} is out of memory; lower --batch-size") from error
+        seconds = time.perf_counter() - begun
+
+    if written.video is not None:
+        print(f"{written.frames} frames in {seconds:.1f} s ({written.frames / seconds:.1f} fps): {written.video}")
+    if written.maps is not None:
+        print(f"{written.frames} maps: {written.maps}")
+    if written.problem is not None:
+        raise InputError(f"{written.problem}; {written.frames} frames were written")
+    return 0
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        InputError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {name!r} cannot be used here; choose auto, cpu or cuda") from error
+    return device
+
+
+def bundled_weights() -> Path:
+    """Return the weights that come with the project.
+
+    Raises:
+        InputError: this copy has none, or several.
+    """
+    found = sorted(BUNDLED.glob("*.safetensors"))
+    if not found:
+        raise InputError("this copy comes without weights; name a file with --weights")
+    if len(found) > 1:
+        names = ", ".join(f.name for f in found)
+        raise InputError(f"several weights come with this copy ({names}); choose one with --weights {found[0]}")
+    return found[0]
+
+
+if __name__ == "__main__":
+    cli.run(main)
