@@ -7,12 +7,12 @@ from typing import Annotated
 
 import tyro
 from rich.logging import RichHandler
-from saliency.engine.seeds import train_seeds
 
 from saliency import cli
 from saliency.config import overrides
 from saliency.config.load import load_run
 from saliency.engine.interrupt import Interrupted
+from saliency.engine.seeds import train_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

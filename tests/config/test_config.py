@@ -19,7 +19,10 @@ def run() -> Run:
         name="toy",
         task=ToyTask(),
         data=ToyData(),
-        learners={"a": Learner(model=ToyNetConfig(), optimizer=Optimizer(clip_norm=1.0)), "b": Learner(model=ToyNetConfig())},
+        learners={
+            "a": Learner(model=ToyNetConfig(), optimizer=Optimizer(clip_norm=1.0)),
+            "b": Learner(model=ToyNetConfig()),
+        },
         stages=(Stage(name="scratch", epochs=2), Stage(name="bi_kd", epochs=1, start="scratch", distiller=BiKD())),
         train=Training(batch_size=2),
     )
