@@ -21,8 +21,9 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -70,9 +71,9 @@ class Shard:
     source: str
     files: str
     num_bytes: int
-    offsets: list[int]
-    lengths: list[int]
-    checksums: list[int]
+    offsets: Sequence[int]
+    lengths: Sequence[int]
+    checksums: Sequence[int]
 
 
 class FrameCache:
@@ -137,7 +138,17 @@ class FrameCache:
                     f"{self.folder}: holds no frames of video {video} at {size[0]}x{size[1]}; add them with "
                     f"tools/prepare.py cache --size {size[0]} {size[1]}"
                 )
-            self._shards[key] = verified(found[0], sources)
+            shard, data = verified(found[0], sources)
+            jpeg = shard.kind == "jpeg"  # a worker keeps hundreds of these: only what reading needs, compactly
+            self._shards[key] = (
+                replace(
+                    shard,
+                    offsets=array("q", shard.offsets if jpeg else ()),
+                    lengths=array("q", shard.lengths if jpeg else ()),
+                    checksums=(),
+                ),
+                data,
+            )
         return self._shards[key]
 
 

@@ -7,8 +7,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+import saliency
 from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.extract import write_ground_truth
 from saliency.datasets.folder import Folder
+from saliency.datasets.gaze import DHF1K_SIGMA
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.ucf_sports import UCFSports
 from saliency.datasets.verify import Report, dhf1k_items, hollywood2_items, ucf_sports_items, verify
@@ -170,3 +173,15 @@ def test_own_videos_are_checked_through_what_they_return(tmp_path, make_video, w
     (tmp_path / "fixations/cat/3.png").write_bytes(b"x")
     counts = verify("cat", tmp_path, Folder(root=tmp_path).videos("test")).counts
     assert counts == {"unreadable_map": 1, "empty_map": 1, "map_without_fixation": 1}
+
+
+@pytest.mark.slow
+def test_the_real_video_is_clean(tmp_path):
+    assets = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
+    (tmp_path / "video").mkdir()
+    shutil.copy(assets / "002.AVI", tmp_path / "video" / "002.AVI")
+    with np.load(assets / "points.npz") as archive:
+        write_ground_truth(archive["points"], (360, 640), float(DHF1K_SIGMA), tmp_path / "annotation" / "0002")
+    report = run(tmp_path, "2", register=True)
+    assert report.faults == []
+    assert report.register == {"002": (783, 360, 640)}
