@@ -349,7 +349,7 @@ class VideoSamples(Dataset[ClipSample]):
             InputError: more than `bad_limit` videos could not be used so far.
         """
         self._count(samples)
-        inputs: dict[str, list[Tensor]] = {name: [] for name in self.views}
+        clips: dict[str, list[Tensor]] = {name: [] for name in self.views}
         density, fixations = [], []
         for sample in samples:
             frames = {size: pixels.to(device, non_blocking=True) for size, pixels in sample.frames.items()}
@@ -358,12 +358,11 @@ class VideoSamples(Dataset[ClipSample]):
             for name, spec in self.views.items():
                 if spec.size not in resized:
                     resized[spec.size] = resize_frames(frames.get(spec.size, own), spec.size)  # (n, 3, h, w)
-                clip = resized[spec.size][sample.views[name]]  # (T, 3, h, w)
-                inputs[name].append(make_clip(clip, spec, torch.float32))  # (3, T, h, w)
+                clips[name].append(resized[spec.size][sample.views[name]])  # (T, 3, h, w) uint8
             density.append(resize_map(sample.density.to(device, non_blocking=True), self.grid))
             fixations.append(self._on_grid(sample, device))
         return Batch(
-            inputs={name: torch.stack(clips) for name, clips in inputs.items()},  # (B, 3, T, h, w)
+            inputs={name: make_clip(torch.stack(clips[name]), spec) for name, spec in self.views.items()},
             target=SaliencyTarget(density=torch.stack(density), fixations=torch.stack(fixations)),
             ids=[sample.id for sample in samples],
         )
