@@ -54,6 +54,7 @@ def config() -> Run:
         ),
         train=Training(
             batch_size=64,
+            validation_batch=1000,
             validate_every=EPOCHS,
             checkpoint_every=10_000,
             log_every=150,

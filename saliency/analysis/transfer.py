@@ -143,7 +143,7 @@ def observe(
     """
     models = {(stage, name): _load(folder, stage, name, device) for stage in stages for name in run.learners}
     samples = run.data.validation({name: learner.model.input for name, learner in run.learners.items()})
-    task, size = run.task, run.train.batch_size
+    task, size = run.task, run.train.validation_batch or run.train.batch_size
     rows: dict[tuple[str, str], list[dict[str, Tensor]]] = {key: [] for key in models}
     together: list[dict[str, Tensor]] = []
     with torch.inference_mode():
