@@ -50,7 +50,7 @@ class Overlay:
     """
 
     peak: float | None = None
-    opacity: float = 0.7
+    opacity: float = 0.6
     dimming: float = 0.25
     _keep: np.ndarray = field(init=False, repr=False, compare=False)
     _add: np.ndarray = field(init=False, repr=False, compare=False)
