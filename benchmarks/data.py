@@ -299,7 +299,9 @@ def markdown(result: dict[str, Any]) -> str:
         f"{hardware['cores']} cores, load {result['load_average'][0]:.1f} before; "
         + ", ".join(f"{name} {version}" for name, version in versions.items()),
         "",
-        "DHF1K's video 002 (640x360, mpeg4), page cache warm. CPU time of all processes.",
+        "DHF1K's video 002 (640x360, mpeg4), page cache warm. CPU time of all processes. One video is read again "
+        "and again, so its index is there: a worker's first clip of a video costs about 6 ms more. Other programs "
+        "were running where the load says so; wall times suffer from them.",
         "",
         "Decoding part: one clip of 32 frames to uint8 224x384 (published: PNG, Pillow, Resize, ToTensor, Normalize).",
         "",
