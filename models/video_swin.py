@@ -121,6 +121,7 @@ class WindowAttention(nn.Module):
     """Multi-head self-attention inside windows, with a learned bias for each relative position."""
 
     relative_position_index: Tensor
+    frozen_bias: Tensor | None
 
     def __init__(self, dim: int, heads: int, window: Size3) -> None:
         super().__init__()
@@ -130,6 +131,7 @@ class WindowAttention(nn.Module):
         positions = (2 * window[0] - 1) * (2 * window[1] - 1) * (2 * window[2] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(positions, heads))
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
+        self.register_buffer("frozen_bias", None, persistent=False)
 
     def forward(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
         """Attend inside windows.
@@ -173,8 +175,14 @@ class WindowAttention(nn.Module):
         For a window that shrank to its grid this is the upper left part of the full index, as in the
         published code, not the index of the smaller window: trained weights expect it.
         """
+        if self.frozen_bias is not None:
+            return self.frozen_bias[:, :tokens, :tokens]
         index = self.relative_position_index[:tokens, :tokens]
         return self.relative_position_bias_table[index].permute(2, 0, 1)
+
+    def freeze_bias(self) -> None:
+        """Look the bias of every pair of tokens up once and for all; the table is then no longer read."""
+        self.frozen_bias = self.bias(len(self.relative_position_index)).detach().contiguous()
 
 
 def fit_window(window: Size3, size: Size3) -> tuple[Size3, Size3]:
