@@ -14,12 +14,15 @@ that are refused. Packages that are not installed are left out.
 import datetime
 import importlib.metadata
 import importlib.util
+import itertools
+import multiprocessing
 import random
 import shlex
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +54,7 @@ class Options:
         singles: single frames read of each file.
         runs: runs of 32 frames read of each file.
         seed: of the random places.
+        jobs: files examined at the same time.
         output: Markdown file to write; default benchmarks/results/<date>-decoders.md.
         write: whether to write it.
     """
@@ -60,6 +64,7 @@ class Options:
     singles: int = 62
     runs: int = 6
     seed: int = 0
+    jobs: int = 1
     output: Path | None = None
     write: bool = True
 
@@ -275,23 +280,29 @@ def table(folder: Path, options: Options) -> list[str]:
         "|---|---:|" + "---|" * len(chosen),
     ]
     print("\n".join(lines))
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (".md", ".txt", ".json") or not path.is_file():
-            continue
-        try:
-            truth = truth_of(path)
-        except (FFmpegError, IndexError):
-            truth = Truth(numbers=[], stored=(0, 0), problem="cannot be opened")
-        cells = []
-        for opener, own in chosen.values():
-            if truth.numbers:
-                cells.append(judge(opener, path, truth, options, whole=own))
-            else:
-                cells.append(_refusal(opener, path))
-        note = f" ({truth.problem})" if truth.problem else ""
-        lines.append(f"| {path.name} | {len(truth.numbers)}{note} | " + " | ".join(cells) + " |")
-        print(lines[-1], flush=True)
+    paths = [p for p in sorted(folder.iterdir()) if p.is_file() and p.suffix.lower() not in (".md", ".txt", ".json")]
+    # spawned, because open decoders do not survive a fork
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for line in pool.map(row, paths, itertools.repeat(options)):
+            lines.append(line)
+            print(line, flush=True)
     return lines
+
+
+def row(path: Path, options: Options) -> str:
+    """Return the line of the table for one video."""
+    try:
+        truth = truth_of(path)
+    except (FFmpegError, IndexError):
+        truth = Truth(numbers=[], stored=(0, 0), problem="cannot be opened")
+    cells = []
+    for opener, own in backends().values():
+        if truth.numbers:
+            cells.append(judge(opener, path, truth, options, whole=own))
+        else:
+            cells.append(_refusal(opener, path))
+    note = f" ({truth.problem})" if truth.problem else ""
+    return f"| {path.name} | {len(truth.numbers)}{note} | " + " | ".join(cells) + " |"
 
 
 def _refusal(opener: Callable[[Path], Reader], path: Path) -> str:
@@ -332,7 +343,7 @@ def _heading(options: Options) -> list[str]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
-    arguments = [a for a in sys.argv[1:] if a.startswith("--seed") or a.startswith("--frames")]
+    arguments = [a for a in sys.argv[1:] if a.startswith(("--seed", "--frames"))]
     videos = "made by this script" if options.folder is None else f"the folder {options.folder.name}"
     return [
         "# Exactness of the decoders, frame by frame",

@@ -71,6 +71,7 @@ class FrameSource(ABC):
         size: (H, W) in pixels of the upright frames.
         rotation: degrees (0, 90, 180, 270), counter-clockwise, by which stored pictures are turned to be
             upright. Already applied to everything returned.
+        pixel_aspect: width of a pixel divided by its height as shown; 1 for nearly all videos.
         start: time in seconds of the first frame on the file's own clock, which its sound shares.
         corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
     """
@@ -79,6 +80,7 @@ class FrameSource(ABC):
     fps: float
     size: tuple[int, int]
     rotation: int = 0
+    pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0
     corrupt_frames: int = 0
 
@@ -163,7 +165,7 @@ def open_frames(
         path: what to open. Addresses (``http://``), playlists and device names are refused.
         backend: decoder of video files.
         expected: number of frames the video must have, e.g. the number of its annotations.
-        threads: decoder threads (``"pyav"`` only); 1 in data-loading workers.
+        threads: decoder threads (``"pyav"`` only); 1 in data-loading workers, 0 for as many as FFmpeg likes.
         fps: frame rate of a folder of images (default 30); for a video file it must be None.
 
     Raises:
@@ -318,8 +320,10 @@ class PyAVFrames(FrameSource):
             self._has_b_frames = bool(stream.codec_context.has_b_frames)
             self._format = reader.container.format.name.split(",")[0]
             self._header_frames = stream.frames
+            aspect = stream.sample_aspect_ratio or Fraction(1)
         height, width = self._stored_size
         self.size = (width, height) if self._orientation.transpose else (height, width)
+        self.pixel_aspect = 1 / aspect if self._orientation.transpose else aspect
         self.rotation = self._orientation.rotation
         self.fps = float(rate) if rate else 25.0
         self.start = float((self._first_pts or 0) * self._time_base)

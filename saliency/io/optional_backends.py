@@ -34,7 +34,7 @@ class _ProbedFrames(FrameSource):
         self._pid = os.getpid()
         with PyAVFrames(path) as probe:
             self.size, self.fps, self.rotation = probe.size, probe.fps, probe.rotation
-            self.start, self._announced = probe.start, probe.announced
+            self.start, self.pixel_aspect, self._announced = probe.start, probe.pixel_aspect, probe.announced
             self._count = len(probe)
             self._timestamps = probe.timestamps
             self._refuse(probe)

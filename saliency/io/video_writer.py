@@ -57,6 +57,7 @@ class VideoWriter:
         *,
         audio_offset: float = 0.0,
         variable_rate: bool = False,
+        pixel_aspect: Fraction = Fraction(1),
         crf: int = 18,
         preset: str = "veryfast",
     ) -> None:
@@ -69,6 +70,7 @@ class VideoWriter:
             audio_from: a video whose sound is kept; one without sound is fine.
             audio_offset: time in seconds, on the clock of `audio_from`, of the first frame written.
             variable_rate: True to give `write` the time of each frame.
+            pixel_aspect: width of a pixel divided by its height as shown.
             crf: x264's constant quality, 0 (lossless) to 51; 18 is visually near lossless.
             preset: x264's speed.
 
@@ -113,6 +115,7 @@ class VideoWriter:
         self._time_base = _CLOCK if variable_rate else 1 / self._rate
         context = self._stream.codec_context
         context.time_base = self._time_base
+        context.sample_aspect_ratio = pixel_aspect
         context.colorspace = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
         context.color_primaries = ColorPrimaries.BT709

@@ -48,8 +48,8 @@ def render(
     """Write ``NAME_saliency.mp4`` and, if asked for, ``NAME_maps/0001.png`` ... into a folder.
 
     NAME is that of the source without its suffix. The video has the source's size, frame rate (times of frames
-    if they vary), duration and sound. A map file holds the map of one frame, resized to the source's size, and
-    is numbered from 1. Files of an earlier call with the same name are replaced.
+    if they vary), shape of pixels, duration and sound. A map file holds the map of one frame, resized to the
+    source's size, and is numbered from 1. Files of an earlier call with the same name are replaced.
 
     Args:
         source: the frames.
@@ -80,6 +80,7 @@ def render(
         audio_from=source.path,
         audio_offset=source.start,
         variable_rate=times is not None,
+        pixel_aspect=source.pixel_aspect,
     )
     with writer:
         for number, small in predictor.maps(tap):

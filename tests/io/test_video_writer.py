@@ -116,6 +116,13 @@ def test_varying_rate_keeps_the_time_of_each_frame(tmp_path):
         assert [read_stamp(f) for f in source.iterate()] == list(range(len(times)))
 
 
+def test_pixels_that_are_not_square(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", 25, SIZE, pixel_aspect=Fraction(16, 11)) as writer:
+        writer.write(scene(0, SIZE))
+    with open_frames(tmp_path / "a.mp4") as source:
+        assert source.pixel_aspect == Fraction(16, 11) and source.size == SIZE
+
+
 def copy_frames(source_path, target, **options):
     with (
         open_frames(source_path) as source,
