@@ -94,9 +94,9 @@ class SwinStage(nn.ModuleList):
         """Apply the blocks to x (B, T, H, W, C)."""
         t, h, w = x.shape[1:4]
         window, shift = fit_window(self.window, (t, h, w))
-        mask = shift_mask((t, h, w), window, shift, x) if len(self) > 1 and any(shift) else None
+        masks = shift_masks(window, shift, x) if any(shift) else None
         for index, block in enumerate(self):
-            x = block(x, window, shift, mask) if index % 2 else block(x, window, (0, 0, 0), None)
+            x = block(x, window, shift, masks) if index % 2 else block(x, window, (0, 0, 0), None)
         return x
 
 
@@ -111,9 +111,9 @@ class SwinBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = MLP(dim, [4 * dim, dim], activation_layer=nn.GELU, inplace=None)
 
-    def forward(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, window: Size3, shift: Size3, masks: Tensor | None) -> Tensor:
         """Map x (B, T, H, W, C) to the same shape."""
-        x = x + self.stochastic_depth(self.attn(self.norm1(x), window, shift, mask))
+        x = x + self.stochastic_depth(self.attn(self.norm1(x), window, shift, masks))
         return x + self.stochastic_depth(self.mlp(self.norm2(x)))
 
 
@@ -133,41 +133,56 @@ class WindowAttention(nn.Module):
         self.register_buffer("relative_position_index", relative_position_index(window), persistent=False)
         self.register_buffer("frozen_bias", None, persistent=False)
 
-    def forward(self, x: Tensor, window: Size3, shift: Size3, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, window: Size3, shift: Size3, masks: Tensor | None) -> Tensor:
         """Attend inside windows.
 
         Args:
             x: (B, T, H, W, C).
             window: window size in tokens, at most the grid's.
             shift: cyclic shift of the grid before it is cut into windows.
-            mask: (windows, N, N) added to the logits when shifted, N tokens a window.
+            masks: what `shift_masks` made; None without shift.
         """
-        b, t, h, w, c = x.shape
+        t, h, w = x.shape[1:4]
         pad = [-s % n for s, n in zip((t, h, w), window, strict=True)]
         x = F.pad(x, (0, 0, 0, pad[2], 0, pad[1], 0, pad[0]))
-        if mask is not None:
+        if any(shift):
             x = x.roll((-shift[0], -shift[1], -shift[2]), dims=(1, 2, 3))
-        padded = x.shape[1:4]
-        x = to_windows(x, window)  # (B, windows, N, C)
-        tokens = x.shape[2]
-
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
-        bias = self.bias(tokens)  # (heads, N, N)
-        if mask is None:
-            q, k, v = (a.flatten(0, 1) for a in (q, k, v))  # (B*windows, heads, N, d)
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(0))
+        x = to_windows(x, window)  # (B, t, h, w, N, C): a grid of windows of N tokens
+        bias = self.bias(x.shape[4])  # (heads, N, N)
+        x = self.qkv(x).unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
+        if masks is None:
+            x = self._attend(x, bias.unsqueeze(0))
         else:
-            # The mask differs from window to window: windows join the heads, so that B stays broadcast.
-            bias = (bias + mask.unsqueeze(1)).flatten(0, 1)  # (windows*heads, N, N)
-            q, k, v = (a.flatten(1, 2) for a in (q, k, v))  # (B, windows*heads, N, d)
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.unsqueeze(0))
-        x = x.reshape(b, -1, self.heads, tokens, c // self.heads)
-        x = self.proj(x.transpose(2, 3).flatten(3))  # (B, windows, N, C)
-
-        x = from_windows(x, window, padded)
-        if mask is not None:
+            x = self._attend_by_mask(x, (bias + masks).split(1), shift)
+        x = from_windows(self.proj(x), window)
+        if any(shift):
             x = x.roll(shift, dims=(1, 2, 3))
         return x[:, :t, :h, :w]
+
+    def _attend_by_mask(self, qkv: Tensor, biases: Sequence[Tensor], shift: Sequence[int]) -> Tensor:
+        """Attend separately in the windows that share a mask: the last one along a shifted axis, and the others.
+
+        A mask for each window would have to be stored with the bias of each head, which costs more than the
+        attention itself; this way there are at most eight.
+        """
+        axis = next((axis for axis in range(3) if shift[axis]), None)
+        if axis is None:
+            return self._attend(qkv, biases[0])
+        rest = [0 if a == axis else s for a, s in enumerate(shift)]
+        half = len(biases) // 2
+        last = qkv.shape[2 + axis] - 1
+        others = self._attend_by_mask(qkv.narrow(2 + axis, 0, last), biases[:half], rest)
+        ends = self._attend_by_mask(qkv.narrow(2 + axis, last, 1), biases[half:], rest)
+        return torch.cat((others, ends), dim=1 + axis)
+
+    def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
+        """Queries, keys, values (3, B, t, h, w, heads, N, d) and a bias (1, heads, N, N) -> (B, t, h, w, N, C)."""
+        grid = qkv.shape[1:5]
+        q, k, v = qkv.flatten(1, 4)  # (B*t*h*w, heads, N, d)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
+        if torch.compiler.is_compiling():
+            x = x.clone(memory_format=torch.contiguous_format)  # exported attention has another memory layout
+        return x.flatten(2).unflatten(0, grid)
 
     def bias(self, tokens: int) -> Tensor:
         """Return the bias (heads, N, N) of a window of N tokens.
@@ -200,34 +215,35 @@ def relative_position_index(window: Size3) -> Tensor:
     return (t * (2 * window[1] - 1) + h) * (2 * window[2] - 1) + w
 
 
-def shift_mask(size: Sequence[int], window: Size3, shift: Size3, like: Tensor) -> Tensor:
-    """Return (windows, N, N): 0 between true neighbours, -100 between tokens the cyclic shift joined.
+def shift_masks(window: Size3, shift: Size3, like: Tensor) -> Tensor:
+    """Return what is added to the attention logits in each kind of window of a shifted grid.
 
-    Along each axis the shifted grid has three parts: untouched windows, and the two halves of the last
-    window, of which the second one came round from the other end.
+    Along a shifted axis the last window holds two parts: the second one came round from the other end of the
+    grid and must not be seen by the first (-100 between them). All other windows are whole.
+
+    Returns:
+        (kinds, 1, N, N) with two kinds for each shifted axis: others and last; the first axis varies slowest.
     """
-    region = torch.zeros((1, 1, 1, 1, 1), device=like.device, dtype=torch.int32)
-    for axis in range(3):
-        length = size[axis] + -size[axis] % window[axis]
-        position = torch.arange(length, device=like.device)
-        part = (position >= length - window[axis]).int() + (position >= length - shift[axis]).int()
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 1] = length
-        region = region * 3 + part.view(shape)
-    region = to_windows(region, window)[0, :, :, 0]  # (windows, N)
-    return (region.unsqueeze(1) != region.unsqueeze(2)).to(like.dtype) * MASKED
+    tokens = window[0] * window[1] * window[2]
+    apart = torch.zeros(1, tokens, tokens, dtype=torch.bool, device=like.device)
+    for axis in (2, 1, 0):
+        if shift[axis]:
+            came_round = torch.arange(window[axis], device=like.device) >= window[axis] - shift[axis]
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            came_round = came_round.view(shape).expand(window).reshape(-1)  # (N,)
+            apart = torch.cat((apart, apart | (came_round.unsqueeze(0) != came_round.unsqueeze(1))))
+    return apart.unsqueeze(1).to(like.dtype) * MASKED
 
 
 def to_windows(x: Tensor, window: Size3) -> Tensor:
-    """(B, T, H, W, C) -> (B, windows, N, C)."""
+    """(B, T, H, W, C) -> (B, t, h, w, N, C), a grid of windows of N tokens."""
     b, t, h, w, c = x.shape
     x = x.view(b, t // window[0], window[0], h // window[1], window[1], w // window[2], window[2], c)
-    return x.permute(0, 1, 3, 5, 2, 4, 6, 7).reshape(b, -1, window[0] * window[1] * window[2], c)
+    return x.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6)
 
 
-def from_windows(x: Tensor, window: Size3, size: Sequence[int]) -> Tensor:
-    """(B, windows, N, C) -> (B, T, H, W, C)."""
-    b, c = x.shape[0], x.shape[-1]
-    t, h, w = size
-    x = x.reshape(b, t // window[0], h // window[1], w // window[2], *window, c)
-    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(b, t, h, w, c)
+def from_windows(x: Tensor, window: Size3) -> Tensor:
+    """(B, t, h, w, N, C) -> (B, T, H, W, C)."""
+    x = x.unflatten(4, window).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    return x.flatten(5, 6).flatten(3, 4).flatten(1, 2)
