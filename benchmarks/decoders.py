@@ -17,7 +17,6 @@ import importlib.util
 import itertools
 import multiprocessing
 import random
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -50,6 +49,7 @@ class Options:
 
     Attributes:
         folder: test videos with numbers in their pictures; default: made here.
+        about: what these videos are, for the heading.
         frames: length of the videos made here.
         singles: single frames read of each file.
         runs: runs of 32 frames read of each file.
@@ -60,6 +60,7 @@ class Options:
     """
 
     folder: Path | None = None
+    about: str = "given"
     frames: int = 200
     singles: int = 62
     runs: int = 6
@@ -241,12 +242,12 @@ def in_order(opener: Callable[[Path], Any], path: Path, truth: Truth) -> list[st
         try:
             numbers.extend(truth.number(f) for f in reader.iterate())
         except InputError:
-            words.append(f"says so after {len(numbers)} in order")
+            words.append(f"damage noticed after {len(numbers)} in order")
         announced = reader.announced
     if numbers != truth.numbers[: len(numbers)]:
         words.append("**in order wrong**")
     if announced not in (None, len(truth.numbers)):
-        words.append(f"announces {announced}")
+        words.append(f"damage noticed (header: {announced})")
     return words
 
 
@@ -343,12 +344,11 @@ def _heading(options: Options) -> list[str]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
-    arguments = [a for a in sys.argv[1:] if a.startswith(("--seed", "--frames"))]
-    videos = "made by this script" if options.folder is None else f"the folder {options.folder.name}"
+    videos = f"made by this script, {options.frames} frames each" if options.folder is None else options.about
     return [
         "# Exactness of the decoders, frame by frame",
         "",
-        f"- Command: `{shlex.join(['python', 'benchmarks/decoders.py', *arguments])}`, commit {commit or 'unknown'}, "
+        f"- Command: `python benchmarks/decoders.py{' --folder ...' * (options.folder is not None)}`, commit {commit or 'unknown'}, "
         f"{datetime.date.today()}; videos: {videos}",
         f"- {facts['hardware']['cpu']}, {facts['hardware']['cores']} cores; {', '.join(packages)}; "
         f"PyAV's FFmpeg: libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",

@@ -128,8 +128,8 @@ class DecordFrames(_ProbedFrames):
         if thread.is_alive():
             raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use backend pyav")
         if "error" in outcome:
-            first_line = str(outcome["error"]).strip().splitlines()[:1] or ["no message"]
-            raise InputError(f"{self.path}: decord cannot read it ({first_line[0]})") from outcome["error"]
+            reason = _first_line(outcome["error"]).rpartition("Error: ")[2]  # behind the place in its source
+            raise InputError(f"{self.path}: decord cannot read it ({reason})") from outcome["error"]
         return outcome["value"]
 
     def close(self) -> None:
