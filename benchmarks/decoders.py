@@ -348,7 +348,8 @@ def _heading(options: Options) -> list[str]:
     return [
         "# Exactness of the decoders, frame by frame",
         "",
-        f"- Command: `python benchmarks/decoders.py{' --folder ...' * (options.folder is not None)}`, commit {commit or 'unknown'}, "
+        f"- Command: `python benchmarks/decoders.py{' --folder ...' * (options.folder is not None)}`, "
+        f"commit {commit or 'unknown'}, "
         f"{datetime.date.today()}; videos: {videos}",
         f"- {facts['hardware']['cpu']}, {facts['hardware']['cores']} cores; {', '.join(packages)}; "
         f"PyAV's FFmpeg: libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
