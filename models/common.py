@@ -1,11 +1,15 @@
 """Small pieces several models share: any-size helpers, channel arithmetic, weight names, initialisation."""
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 CHANNEL_STEP = 8
 """Scaled channel counts are multiples of this: CPU and GPU kernels work on blocks of eight."""
@@ -95,6 +99,39 @@ def rename_prefixes(key: str, rules: Mapping[str, Mapping[str, str] | Callable[[
             if rest.startswith(theirs):
                 return prefix + ours + rest.removeprefix(theirs)
     return key
+
+
+def recomputed(module: nn.Module, *args: Any) -> Any:
+    """Call a module keeping only its inputs; the backward pass computes the rest again (Chen et al., arXiv:1604.06174).
+
+    Gradients, random numbers and BatchNorm statistics are those of a plain call, which it is where no gradient is
+    wanted.
+    """
+    if not torch.is_grad_enabled():
+        return module(*args)
+    if torch.compiler.is_compiling():  # compiled code updates statistics outside of what it computes again
+        return checkpoint(module, *args, use_reentrant=False)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return contextlib.nullcontext(), _statistics_held(module)
+
+    return checkpoint(module, *args, use_reentrant=False, context_fn=contexts)
+
+
+@contextlib.contextmanager
+def _statistics_held(module: nn.Module) -> Iterator[None]:
+    """Keep BatchNorms from counting a batch for the second time while it is computed again."""
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm3d) and m.training]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # the share of the new batch; the layer still normalises by that batch
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.sub_(1)
 
 
 def spatial_size(x: Tensor) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torchvision.models.video.s3d import S3D_Weights, SepInceptionBlock3D, Tempo
 from torchvision.ops.misc import Conv3dNormActivation
 
 from saliency.io.checkpoint import load_weights
-from saliency.models.common import pad_clip, scale_channels
+from saliency.models.common import pad_clip, recomputed, scale_channels
 from saliency.models.pretrained import torchvision_weights
 
 MIN_LENGTH = 5
@@ -54,10 +54,14 @@ class S3DFeatures(nn.Module):
         width: multiplies every channel count (rounded to multiples of eight).
         norm_momentum: share of the newest batch in the BatchNorm statistics. The published 0.001 suits
             long fine-tuning of pretrained weights; training from scratch wants PyTorch's 0.1.
+        checkpoint_activations: compute what is inside the layers again in the backward pass.
     """
 
-    def __init__(self, width: float = 1.0, norm_momentum: float = 0.001) -> None:
+    def __init__(
+        self, width: float = 1.0, norm_momentum: float = 0.001, *, checkpoint_activations: bool = False
+    ) -> None:
         super().__init__()
+        self.checkpoint_activations = checkpoint_activations
         norm = partial(nn.BatchNorm3d, eps=0.001, momentum=norm_momentum)
         stem, middle = scale_channels(64, width), scale_channels(192, width)
         layers: dict[int, nn.Module] = {
@@ -67,7 +71,7 @@ class S3DFeatures(nn.Module):
             3: TemporalSeparableConv(stem, middle, 3, 1, 1, norm),
             4: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
             7: nn.MaxPool3d((3, 3, 3), stride=(2, 2, 2), padding=(1, 1, 1)),
-            13: nn.MaxPool3d((2, 2, 2), stride=(2, 2, 2)),
+            13: nn.MaxPool3d((2, 2, 2), stride=(2, 2, 2), padding=(0, 0, 0)),
         }
         channels = middle
         self.channels = [middle]
@@ -88,7 +92,7 @@ class S3DFeatures(nn.Module):
         x = pad_clip(clip, min_length=MIN_LENGTH, min_size=MIN_SIZE)
         taps = []
         for index, layer in enumerate(self.features):
-            x = layer(x)
+            x = recomputed(layer, x) if self.checkpoint_activations else layer(x)
             if index in _TAPS:
                 taps.append(x)
         return taps

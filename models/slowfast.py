@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_weights, read_weights, unwrap
-from saliency.models.common import pad_clip, scale_channels
+from saliency.models.common import pad_clip, recomputed, scale_channels
 from saliency.models.pretrained import folder, published
 
 log = logging.getLogger(__name__)
@@ -58,10 +58,19 @@ class SlowFastFeatures(nn.Module):
         depths: bottleneck blocks of the four stages.
         width: multiplies every channel count.
         norm_momentum: BatchNorm momentum.
+        checkpoint_activations: compute what is inside the blocks again in the backward pass.
     """
 
-    def __init__(self, depths: Sequence[int] = (3, 4, 6, 3), width: float = 1.0, norm_momentum: float = 0.1) -> None:
+    def __init__(
+        self,
+        depths: Sequence[int] = (3, 4, 6, 3),
+        width: float = 1.0,
+        norm_momentum: float = 0.1,
+        *,
+        checkpoint_activations: bool = False,
+    ) -> None:
         super().__init__()
+        self.checkpoint_activations = checkpoint_activations
         slow, fast = scale_channels(64, width), max(2, round(8 * width))
         # Channels leaving the stem and the four stages of the fast pathway, and what the laterals add.
         fast_channels = [fast, *(4 * fast * 2**stage for stage in range(4))]
@@ -95,9 +104,14 @@ class SlowFastFeatures(nn.Module):
         for stage in range(4):
             slow = torch.cat((slow, self.lateral[stage](fast)), dim=1)
             skips.append(slow)
-            fast = self.fast.stages[stage](fast)
-            slow = self.slow.stages[stage](slow)
+            fast = self._run(self.fast.stages[stage], fast)
+            slow = self._run(self.slow.stages[stage], slow)
         return slow, fast, skips
+
+    def _run(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        for block in blocks.children():
+            x = recomputed(block, x) if self.checkpoint_activations else block(x)
+        return x
 
     def load_kinetics(self) -> None:
         """Load published Kinetics-400 weights (the published sizes only).

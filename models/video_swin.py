@@ -17,6 +17,7 @@ from torchvision.models.video.swin_transformer import Swin3D_S_Weights
 from torchvision.ops import MLP, StochasticDepth
 
 from saliency.io.checkpoint import load_weights
+from saliency.models.common import recomputed
 from saliency.models.pretrained import torchvision_weights
 
 PATCH = (2, 4, 4)
@@ -42,10 +43,18 @@ class VideoSwinFeatures(nn.Module):
         heads: attention heads of each stage.
         window: attention window in tokens (T, H, W).
         drop_path: stochastic depth rate of the last block; rises linearly from 0.
+        checkpoint_activations: compute what is inside the blocks again in the backward pass.
     """
 
     def __init__(
-        self, embed_dim: int, depths: Sequence[int], heads: Sequence[int], window: Size3, drop_path: float
+        self,
+        embed_dim: int,
+        depths: Sequence[int],
+        heads: Sequence[int],
+        window: Size3,
+        drop_path: float,
+        *,
+        checkpoint_activations: bool = False,
     ) -> None:
         super().__init__()
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv3d(3, embed_dim, PATCH, stride=PATCH)})
@@ -54,7 +63,7 @@ class VideoSwinFeatures(nn.Module):
         layers: list[nn.Module] = []
         for stage, (dim, depth) in enumerate(zip(self.channels, depths, strict=True)):
             blocks = [SwinBlock(dim, heads[stage], window, rates.pop(0)) for _ in range(depth)]
-            layers.append(SwinStage(window, blocks))
+            layers.append(SwinStage(window, blocks, checkpoint_activations=checkpoint_activations))
             if stage < len(depths) - 1:
                 layers.append(PatchMerging(dim))
         self.features = nn.ModuleList(layers)
@@ -86,9 +95,10 @@ class VideoSwinFeatures(nn.Module):
 class SwinStage(nn.ModuleList):
     """Blocks at one resolution; every second one works on windows shifted by half their size."""
 
-    def __init__(self, window: Size3, blocks: Sequence["SwinBlock"]) -> None:
+    def __init__(self, window: Size3, blocks: Sequence["SwinBlock"], *, checkpoint_activations: bool = False) -> None:
         super().__init__(blocks)
         self.window = window
+        self.checkpoint_activations = checkpoint_activations
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the blocks to x (B, T, H, W, C)."""
@@ -96,7 +106,8 @@ class SwinStage(nn.ModuleList):
         window, shift = fit_window(self.window, (t, h, w))
         masks = shift_masks(window, shift, x) if any(shift) else None
         for index, block in enumerate(self):
-            x = block(x, window, shift, masks) if index % 2 else block(x, window, (0, 0, 0), None)
+            rest = (window, shift, masks) if index % 2 else (window, (0, 0, 0), None)
+            x = recomputed(block, x, *rest) if self.checkpoint_activations else block(x, *rest)
         return x
 
 

@@ -55,6 +55,8 @@ class ViNetAConfig:
         groups: groups of the decoder's six grouped convolutions.
         shuffle: shuffle channels between the groups after the first three skip connections.
         norm_momentum: BatchNorm momentum of the backbone.
+        checkpoint_activations: keep only the inputs of the backbone's blocks in training and compute the rest again
+            in the backward pass: less memory, the same gradients, about a third more time.
     """
 
     input: InputSpec = VINET_A_INPUT
@@ -63,6 +65,7 @@ class ViNetAConfig:
     groups: tuple[int, int, int, int, int, int] = (32, 16, 8, 8, 4, 2)
     shuffle: bool = True
     norm_momentum: float = 0.1
+    checkpoint_activations: bool = False
 
     def build(self, init: Init = "scratch") -> "ViNetA":
         """Make the model.
@@ -107,7 +110,9 @@ class ViNetA(nn.Module):
 
     def __init__(self, config: ViNetAConfig) -> None:
         super().__init__()
-        self.backbone = SlowFastFeatures(config.depths, config.width, config.norm_momentum)
+        self.backbone = SlowFastFeatures(
+            config.depths, config.width, config.norm_momentum, checkpoint_activations=config.checkpoint_activations
+        )
         self.neck = Neck(self.backbone)
         self.decoder = ViNetADecoder(config, self.neck)
 
