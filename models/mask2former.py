@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import transformers
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
+BACKBONE = "pixel_level_module.encoder."
+"""Part of the names of the backbone's parameters, for `Optimizer.lr_factors`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Literal
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.datasets.ade20k import ADE20K, NUM_CLASSES, PUBLISHED_AUGMENTATION
 from saliency.distillation.bi_kd import BiKD
-from saliency.models.mask2former import MASK2FORMER_R50, MASK2FORMER_SWIN_S, MASK2FORMER_SWIN_T
+from saliency.models.mask2former import BACKBONE, MASK2FORMER_R50, MASK2FORMER_SWIN_S, MASK2FORMER_SWIN_T
 from saliency.report.comparison import Comparison
 from saliency.tasks.segmentation import SegmentationTask
 
@@ -38,15 +38,21 @@ def transfer(name: str, learners: Mapping[str, Learner], *, recipe: Literal["pap
         name: of the run.
         learners: two or more of this module.
         recipe: ``"paper"``: 20 epochs of batches of 128, constant rate, no augmentation but the random crop that
-            makes images equally large [P]; optimizer and clipping are the models' own [M]. ``"published"``: what
-            [K] does instead: batches of 4, 160,000 steps (31.7 epochs; whole epochs here), polynomial schedule,
-            the models' own augmentation, and the loss and divergence of `SegmentationTask.official`, which
-            transfer nothing. [K] moves backbones at a tenth of the rate and does not decay norms and
-            embeddings; here all parameters are treated alike.
+            makes images equally large [P]. ``"published"``: what [K] does instead: batches of 4, 160,000 steps
+            (31.7 epochs; whole epochs here), polynomial schedule, the models' own augmentation, and the loss and
+            divergence of `SegmentationTask.official`, which transfer nothing. In both the optimizer is the models'
+            own [M], as in [K]: backbones at a tenth of the rate, norms and embeddings without weight decay, the
+            whole gradient clipped to 0.01.
     """
     paper = recipe == "paper"
     adamw = Optimizer(
-        name="adamw", lr=1e-6, weight_decay=1e-5, schedule="constant" if paper else "poly", clip_norm=0.01
+        name="adamw",
+        lr=1e-6,
+        weight_decay=1e-5,
+        schedule="constant" if paper else "poly",
+        clip_norm=0.01,
+        lr_factors={BACKBONE: 0.1},
+        decay_norms=False,
     )
     epochs = 20 if paper else 32
     data = ADE20K() if paper else ADE20K(augmentation=PUBLISHED_AUGMENTATION)

@@ -20,10 +20,12 @@ class Optimizer:
     Attributes:
         name: ``adam`` couples weight decay with the gradient (the papers' choice), ``adamw`` does not.
         lr: learning rate.
-        weight_decay: weight decay of all parameters.
+        weight_decay: weight decay of all parameters, unless `decay_norms` is False.
         schedule: ``constant``, or from `lr` to 0 over the stage by half a ``cosine`` or by ``poly`` (power 0.9).
         warmup_steps: steps over which the rate rises linearly from 0.
         clip_norm: largest norm of the learner's whole gradient; None leaves it alone.
+        lr_factors: part of a parameter's name -> factor of its learning rate, e.g. a slower backbone.
+        decay_norms: False leaves normalisation layers, embeddings and position tables without weight decay.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -32,6 +34,8 @@ class Optimizer:
     schedule: Literal["constant", "cosine", "poly"] = "constant"
     warmup_steps: int = 0
     clip_norm: float | None = None
+    lr_factors: dict[str, float] = field(default_factory=dict)
+    decay_norms: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,19 @@ def check_learners(preds: Mapping[str, Tensor], method: str, *roles: str) -> Non
         if role not in preds:
             known = ", ".join(preds)
             raise InputError(f"{method}: no learner is called '{role}' (learners: {known}){nearest(role, preds)}")
+    check_heads(preds, method)
+
+
+def check_heads(preds: Mapping[str, Tensor], method: str) -> None:
+    """Refuse to compare predictions of different shapes.
+
+    Args:
+        preds: learner name -> prediction.
+        method: who compares them, for the message.
+
+    Raises:
+        TypeError: predictions of different shapes, as from models with different tasks' heads.
+    """
     shapes = {name: tuple(pred.shape) for name, pred in preds.items()}
     if len(set(shapes.values())) > 1:
         text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())

@@ -18,11 +18,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from saliency.config.run import Learner, Optimizer, Run, Samples, Stage
-from saliency.distillation.base import combine
+from saliency.distillation.base import check_heads, combine
 from saliency.engine import checkpoint, interrupt, run_folder
 from saliency.engine.checkpoint import Checkpoint
 from saliency.engine.distributed import World, join
 from saliency.engine.logbook import Logbook
+from saliency.engine.parameter_groups import parameter_groups
 from saliency.engine.sampler import Steps, seed_of
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_weights, save_model
@@ -237,20 +238,21 @@ class Trainer:
                             stack.enter_context(learner.forward.no_sync())
                 preds = self._forward(stage, learners, batch, number, position)
                 task = self.run.task
-                losses = {name: task.loss(pred, batch.target) for name, pred in preds.items()}
                 compared = {name: task.comparable(pred) for name, pred in preds.items()}
-                transfer = stage.distiller(
-                    compared,
-                    {name: task.ranking(preds[name], batch.target, loss.detach()) for name, loss in losses.items()},
-                    task.divergence,
-                    confidences=Confidences(task, compared),
-                )
+                check_heads(compared, f"stage {stage.name}")
+                losses = {name: task.loss(pred, batch.target) for name, pred in preds.items()}
+                ranked = {name: task.ranking(preds[name], batch.target, loss.detach()) for name, loss in losses.items()}
+                for learner in learners:
+                    if learner.stopped:  # keeps its place without a score: it neither teaches nor learns
+                        for values in (losses, compared, ranked):
+                            values[learner.name] = torch.full_like(next(iter(values.values())).detach(), torch.nan)
+                transfer = stage.distiller(compared, ranked, task.divergence, confidences=Confidences(task, compared))
                 trained = {learner.name: losses[learner.name] for learner in learners if learner.active}
                 total = combine(trained, transfer)
                 if total.requires_grad:
                     # mean over the step; DDP averages over processes, whose parts are equally large
                     (total * (len(part) / samples)).backward()
-            meter.add(losses, transfer.loss, transfer.teachers, list(preds))
+            meter.add(losses, transfer.loss, transfer.teachers, list(compared))
         for learner in learners:
             if learner.active:
                 self._update(learner, number, steps.total)
@@ -455,11 +457,8 @@ def make_optimizer(config: Optimizer, model: nn.Module, stage: Stage) -> torch.o
     rate = (config.lr if stage.lr is None else stage.lr) * stage.lr_factor
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     extra = {"momentum": 0.9} if config.name == "sgd" else {}
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = kinds[config.name](parameters, lr=rate, weight_decay=config.weight_decay, fused=True, **extra)
-    for group in optimizer.param_groups:
-        group["initial_lr"] = rate
-    return optimizer
+    groups = parameter_groups(config, model, rate)
+    return kinds[config.name](groups, lr=rate, weight_decay=config.weight_decay, fused=True, **extra)
 
 
 def rate(config: Optimizer, step: int, total: int) -> float:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from saliency.errors import InputError
+
 
 def top_k(pred: Tensor, labels: Tensor, k: int) -> Tensor:
     """(B,) float64, 1 if the label is among the k highest logits; equal logits rank by class number.
@@ -71,11 +73,20 @@ class ClassificationTask:
         return output if output.dtype == torch.float64 else output.float()
 
     def loss(self, pred: Tensor, target: Tensor) -> Tensor:
-        """(B,) cross-entropy in nats."""
+        """(B,) cross-entropy in nats.
+
+        Raises:
+            InputError: a label beyond the model's classes (seen on a CPU only: a GPU ends with an assertion).
+        """
         usable = pred.isfinite().all(1) & (target >= 0)
         safe = torch.where(usable[:, None], pred, 0.0)  # keeps NaN out of the gradient
         label = target.clamp(min=0)
-        loss = F.cross_entropy(safe, label, reduction="none", label_smoothing=self.label_smoothing)
+        try:
+            loss = F.cross_entropy(safe, label, reduction="none", label_smoothing=self.label_smoothing)
+        except IndexError as error:
+            raise InputError(
+                f"the data has the class {int(label.max())}, the model {pred.shape[1]} classes: set its classes"
+            ) from error
         return torch.where(usable, loss, torch.nan)
 
     def ranking(self, pred: Tensor, target: Tensor, loss: Tensor) -> Tensor:

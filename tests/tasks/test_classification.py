@@ -2,6 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from saliency.errors import InputError
 from saliency.tasks.classification import ClassificationTask, top_k
 
 
@@ -110,3 +111,8 @@ def test_half_precision_is_scored_in_float32():
 def test_confidence_is_the_highest_probability():
     logits, _ = sample()
     torch.testing.assert_close(ClassificationTask().confidence(logits), logits.softmax(1).max(1).values)
+
+
+def test_a_label_beyond_the_classes_is_named():
+    with pytest.raises(InputError, match="the data has the class 9, the model 7 classes"):
+        ClassificationTask().loss(torch.zeros(2, 7), torch.tensor([1, 9]))
