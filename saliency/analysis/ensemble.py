@@ -76,7 +76,7 @@ def recovery(before: float, after: float, together: float, *, lower: bool = Fals
         lower: less is better.
     """
     gap = together - before
-    percent = 100 * (after - before) / gap if gap != 0 and math.isfinite(gap) else None
+    percent = 100 * (after - before) / gap + 0.0 if gap != 0 and math.isfinite(gap) else None
     return Recovery(before, after, together, percent, gap > 0 if lower else gap < 0)
 
 

@@ -38,6 +38,7 @@ def test_recovered_is_equation_14():
     assert recovery(81.332, 82.902, 85.162).percent == pytest.approx(40.99, abs=0.005)
     assert recovery(80.0, 83.0, 82.0).percent == pytest.approx(150)
     assert recovery(80.0, 79.0, 82.0).percent == pytest.approx(-50)
+    assert str(recovery(80.0, 80.0, 79.0).percent) == "0.0"  # no minus before a zero
     undefined = recovery(80.0, 81.0, 80.0)
     assert undefined.percent is None
     worse = recovery(80.0, 81.0, 79.0)
