@@ -5,9 +5,11 @@
 
 Both do the same forward, loss, backward and optimizer step on the same clips; the transfer adds the choice of the
 teachers, K divergences and their gradients. The two are measured in turns, on a CPU by the time this process computed
-(a busy machine slows both alike), on a GPU by its clock; the median of the rounds counts.
+(a busy machine slows both alike), on a GPU by its clock; the median of the rounds counts. Memory is the highest a
+step reaches above what is held before it: tensors on a GPU, resident pages of this process on a CPU (Linux only).
 """
 
+import ctypes
 import datetime
 import shlex
 import statistics
@@ -102,13 +104,11 @@ def main() -> None:
         together()
     apart()
     seconds: dict[Callable[[], None], list[float]] = {together: [], apart: []}
-    memory: dict[Callable[[], None], int] = {}
     for _ in range(options.rounds):
         for kind in (together, apart):
             seconds[kind].append(measure(kind, device))
-            if device.type == "cuda":
-                memory[kind] = torch.cuda.max_memory_allocated(device)
-    text = report(options, config, seconds[together], seconds[apart], reads.found, list(memory.values()), device)
+    memory = [extra_memory(kind, device) for kind in (together, apart)]
+    text = report(options, config, seconds[together], seconds[apart], reads.found, memory, device)
     print(text)
     output = options.output or REPO / f"benchmarks/results/{datetime.date.today()}-transfer.md"
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -149,11 +149,33 @@ def measure(call: Callable[[], None], device: torch.device) -> float:
         call()
         return time.process_time() - start
     torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
     start = time.perf_counter()
     call()
     torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def extra_memory(call: Callable[[], None], device: torch.device) -> int | None:
+    """Bytes a call needs at its peak above what is held before it; None where that cannot be measured."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return None
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier steps freed goes back to the system first
+    reset.write_text("5")  # the peak starts anew
+
+    def pages(name: str) -> int:
+        return 1024 * int(next(line for line in status.read_text().splitlines() if line.startswith(name)).split()[1])
+
+    before = pages("VmRSS")
+    call()
+    return pages("VmHWM") - before
 
 
 def report(
@@ -162,7 +184,7 @@ def report(
     together: list[float],
     apart: list[float],
     reads: list[str],
-    memory: list[int],
+    memory: list[int | None],
     device: torch.device,
 ) -> str:
     """Return the results as Markdown."""
@@ -188,9 +210,14 @@ def report(
         "",
         f"Values read back to the host inside a step: {len(reads)} {sorted(set(reads)) or ''}".rstrip() + ".",
     ]
-    if memory:
-        lines.append(f"Peak GPU memory: {memory[0] / 2**30:.2f} GiB together, {memory[1] / 2**30:.2f} GiB apart.")
-    lines += ["", "The K graphs of one step are held at once; apart, one at a time.", "", "## Environment", ""]
+    if memory[0] is not None and memory[1] is not None:
+        own = "GPU memory" if device.type == "cuda" else "memory of the process"
+        lines += [
+            "",
+            f"Peak {own} above what is held before the step: {memory[0] / 2**20:.0f} MiB together, "
+            f"{memory[1] / 2**20:.0f} MiB apart. The K graphs of one step are held at once; apart, one at a time.",
+        ]
+    lines += ["", "## Environment", ""]
     lines += [f"- {name}: {value}" for name, value in environment().items()]
     return "\n".join(lines) + "\n"
 
