@@ -38,11 +38,12 @@ def write(analysis: Analysis, shares: Sequence[TeacherShare], folder: Path) -> l
 
 def cca_plot(analysis: Analysis) -> str:
     """Return the similarity of each pair of models by stage, beside what chance gives, as SVG."""
-    groups = {}
+    groups: dict[str, dict[str, float]] = {}
     for stage in analysis.stages:
         for pair, found in stage.similarity.items():
             groups.setdefault(pair, {})[stage.stage] = found.score
-            groups[pair]["chance"] = found.chance
+    for pair, found in analysis.stages[0].similarity.items():
+        groups[pair]["chance"] = found.chance  # much the same in every stage
     return bars(groups, f"{analysis.run}: mean canonical correlation of the features", "CCA")
 
 

@@ -3,8 +3,16 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 360, 60, 46, 40, 150
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 360, 60, 46, 40, 230  # the keys stand on the right
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"),  # Okabe and Ito
+    *("#999999", "#882255", "#ddcc77", "#332288", "#44aa99"),
+)
+
+
+def colour_of(k: int) -> str:
+    """Return the colour of the k-th series, another one for each."""
+    return COLOURS[k] if k < len(COLOURS) else f"hsl({47 * k % 360},70%,{30 + k % 4 * 10}%)"
 
 
 def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> str:
@@ -22,7 +30,7 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
     parts = []
     for k, (name, (own_x, own_y)) in enumerate(series.items()):
         points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(own_x, own_y, strict=True))
-        colour = COLOURS[k % len(COLOURS)]
+        colour = colour_of(k)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
         parts.append(_key(k, name, colour))
     ticks = [(frame.x(v), f"{v:g}") for v in (min(xs), max(xs))]
@@ -40,7 +48,7 @@ def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str) -> str:
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     highest = max((value for group in groups.values() for value in group.values()), default=1.0)
     frame = _Frame(0.0, float(len(groups)), 0.0, highest)
-    parts = [_key(k, name, COLOURS[k % len(COLOURS)]) for k, name in enumerate(names)]
+    parts = [_key(k, name, colour_of(k)) for k, name in enumerate(names)]
     ticks = []
     for position, (label, group) in enumerate(groups.items()):
         ticks.append((frame.x(position + 0.5), label))
@@ -48,7 +56,7 @@ def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str) -> str:
             left = frame.x(position + 0.1 + 0.8 * slot / len(group))
             width = frame.x(position + 0.1 + 0.8 * (slot + 1) / len(group)) - left - 2
             top = frame.y(value)
-            colour = COLOURS[names.index(name) % len(COLOURS)]
+            colour = colour_of(names.index(name))
             height = frame.y(0) - top
             parts.append(
                 f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from saliency.analysis import page
+from saliency.analysis.plot import bars, colour_of
 from saliency.analysis.teacher_share import read_shares
 from saliency.analysis.transfer import analyse
 from saliency.config.run import Learner, Run, Stage, Training
@@ -104,6 +105,14 @@ def test_the_page_says_everything(digits, tmp_path):
         if path.suffix == ".svg":
             ElementTree.parse(path)
     assert {path.name for path in written} >= {"cca.svg", "taught_bi_kd.svg"}
+
+
+def test_every_series_of_a_plot_has_its_own_colour_and_its_name():
+    names = [f"a_stage_with_a_long_name_{k}" for k in range(30)]
+    assert len({colour_of(k) for k in range(30)}) == 30
+    drawn = bars({"a / b": dict.fromkeys(names, 0.5)}, "title", "y")
+    texts = [element.text for element in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+    assert set(names) <= set(texts)
 
 
 def test_saliency(tmp_path):
