@@ -1,7 +1,7 @@
 """Which decoder gives exactly frame i? `python benchmarks/decoders.py [--folder VIDEOS]`.
 
-Every picture of the test videos carries its own number. Without a folder the videos are made here, with the
-encoders that come with PyAV (`saliency/io/stamped.py`); a folder may add others, e.g. of codecs PyAV only decodes.
+Every picture of the test videos carries its own number. The videos are made here, with the encoders that come with
+PyAV (`saliency/io/stamped.py`); a folder adds others, e.g. longer ones or of encoders that PyAV lacks.
 
 For each file and backend: single frames at random places, each from a fresh reader; random runs of 32 frames from
 one reader; and, for our backends, the whole file in order. "ok" means every one was exact. Frame i is the i-th
@@ -48,8 +48,8 @@ class Options:
     """What to measure.
 
     Attributes:
-        folder: test videos with numbers in their pictures; default: made here.
-        about: what these videos are, for the heading.
+        folder: more test videos with numbers in their pictures.
+        about: what these are, for their heading.
         frames: length of the videos made here.
         singles: single frames read of each file.
         runs: runs of 32 frames read of each file.
@@ -60,7 +60,7 @@ class Options:
     """
 
     folder: Path | None = None
-    about: str = "given"
+    about: str = "Given videos"
     frames: int = 200
     singles: int = 62
     runs: int = 6
@@ -319,14 +319,13 @@ def _refusal(opener: Callable[[Path], Reader], path: Path) -> str:
 def main() -> int:
     """Run the benchmark."""
     options = tyro.cli(Options, description=__doc__)
+    if options.folder is not None and not options.folder.is_dir():
+        raise InputError(f"{options.folder}: no such folder")
+    with tempfile.TemporaryDirectory() as folder:
+        make_videos(Path(folder), options.frames)
+        lines = [f"## Videos made by the script, {options.frames} frames each", "", *table(Path(folder), options)]
     if options.folder is not None:
-        if not options.folder.is_dir():
-            raise InputError(f"{options.folder}: no such folder")
-        lines = table(options.folder, options)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            make_videos(Path(folder), options.frames)
-            lines = table(Path(folder), options)
+        lines += ["", f"## {options.about}", "", *table(options.folder, options)]
     if options.write:
         output = options.output or RESULTS / f"{datetime.date.today()}-decoders.md"
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -344,13 +343,11 @@ def _heading(options: Options) -> list[str]:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=Path(__file__).parent
     ).stdout.strip()
-    videos = f"made by this script, {options.frames} frames each" if options.folder is None else options.about
     return [
         "# Exactness of the decoders, frame by frame",
         "",
         f"- Command: `python benchmarks/decoders.py{' --folder ...' * (options.folder is not None)}`, "
-        f"commit {commit or 'unknown'}, "
-        f"{datetime.date.today()}; videos: {videos}",
+        f"commit {commit or 'unknown'}, {datetime.date.today()}",
         f"- {facts['hardware']['cpu']}, {facts['hardware']['cores']} cores; {', '.join(packages)}; "
         f"PyAV's FFmpeg: libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}",
         f"- {options.singles} single frames from fresh readers and {options.runs} runs of {RUN} of each file; ok = "
