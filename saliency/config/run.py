@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
@@ -91,6 +91,8 @@ class Training:
         accumulate: steps of gradient accumulation; the batch is split into that many parts.
         channels_last: memory format `channels_last_3d` for video models.
         compile: `torch.compile` every model.
+        sync_batchnorm: share BatchNorm's statistics between processes (CUDA only); otherwise each process has
+            those of its own part of the batch.
         validation_batch: samples validated at once; None: as many as a forward pass takes in training.
         validate_every: epochs between validations (the last epoch is always validated).
         checkpoint_every: steps between checkpoints to resume from.
@@ -108,6 +110,7 @@ class Training:
     accumulate: int = 1
     channels_last: bool = False
     compile: bool = False
+    sync_batchnorm: bool = False
     validation_batch: int | None = None
     validate_every: int = 1
     checkpoint_every: int = 200
@@ -143,6 +146,15 @@ class Samples(Protocol):
 
     def prepare(self, samples: list[Any], device: torch.device) -> Batch[Any]:
         """Move the samples of a batch to the device and turn them into the learners' inputs."""
+        ...
+
+
+@runtime_checkable
+class Fingerprint(Protocol):
+    """Added by samples that can tell themselves from others: a resumed run refuses other data."""
+
+    def fingerprint(self) -> str:
+        """A hash of what the samples are made of."""
         ...
 
 

@@ -1,6 +1,7 @@
 """One process or many: started by torchrun, everything else stays the same."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
+from saliency.cli import EXIT_BAD_INPUT
 from saliency.errors import InputError
 
 TIMEOUT = timedelta(minutes=10)
@@ -24,11 +27,13 @@ class World:
         rank: 0 for the process that writes files.
         size: number of processes.
         device: where this process computes.
+        hosts: the processes' CPUs (gloo): small words about files and signals never wait for a GPU.
     """
 
     rank: int
     size: int
     device: torch.device
+    hosts: Any = None
 
     @property
     def main(self) -> bool:
@@ -38,15 +43,40 @@ class World:
     def barrier(self) -> None:
         """Wait for all processes."""
         if self.size > 1:
-            dist.barrier()
+            dist.barrier(group=self.hosts)
 
     def gather(self, value: Any) -> list[Any]:
         """Return every process's `value`, in the order of ranks, on every process."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.hosts)
         return values
+
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is set on any process."""
+        if self.size == 1:
+            return flag
+        value = torch.tensor(int(flag))
+        dist.all_reduce(value, dist.ReduceOp.MAX, group=self.hosts)
+        return bool(value)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do something that may fail on one process: then all end, and only those that failed say why."""
+        try:
+            yield
+        except InputError:
+            self.any(True)
+            raise
+        if self.any(False):
+            sys.exit(EXIT_BAD_INPUT)
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give `model` on every process the buffers (running statistics) of the main process."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
 
 
 @contextmanager
@@ -69,7 +99,8 @@ def join(device: str = "auto") -> Iterator[World]:
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
-        yield World(rank=rank, size=size, device=chosen)
+        hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        yield World(rank=rank, size=size, device=chosen, hosts=hosts)
     finally:
         dist.destroy_process_group()
 

@@ -1,16 +1,24 @@
 """What people watch: a progress bar, TensorBoard curves and a plain JSONL log."""
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from saliency.config.run import Run
+
+log = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
 PLAIN_SECONDS = 10.0
@@ -30,7 +38,8 @@ class Logbook:
         self.task: TaskID | None = None
         self.writer: SummaryWriter | None = None
         self.stage, self.total, self.first = "", 0, 0
-        self.started = self.printed = time.monotonic()
+        self.started = self.printed = self.opened = time.monotonic()
+        self.last = (0, self.started)  # step and time of the latest log line
 
     def __enter__(self) -> "Logbook":
         return self
@@ -46,28 +55,58 @@ class Logbook:
             return
         self.stage, self.total, self.first = stage, total, first
         self.started = self.printed = time.monotonic()
+        self.last = (first, self.started)
         _cut(self.folder / LOG, stage, first)
         self.writer = SummaryWriter(str(self.folder / "tensorboard" / stage), purge_step=first or None)
         if self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[losses]}"), console=self.console,
+                TextColumn("{task.fields[speed]}"), TextColumn("{task.fields[losses]}"), console=self.console,
             )  # fmt: skip
             self.bar.start()
-            self.task = self.bar.add_task(stage, total=total, completed=first, losses="")
+            self.task = self.bar.add_task(stage, total=total, completed=first, speed="", losses="")
 
-    def step(self, stage: str, step: int, values: Mapping[str, float]) -> None:
-        """Record the running means of a training step."""
+    def step(self, stage: str, step: int, values: Mapping[str, float], *, samples: int) -> None:
+        """Record the running means of a training step of so many samples."""
         if not self.main:
             return
         self._write({"stage": stage, "step": step, "kind": "train", **values})
+        speed = self._speed(step, samples)
         losses = "  ".join(f"{k.removeprefix('loss/')} {v:.3f}" for k, v in values.items() if k.startswith("loss/"))
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=step, losses=losses)
+            self.bar.update(self.task, completed=step, speed=speed, losses=losses)
         elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.total:
             self.printed = time.monotonic()
             left = (self.printed - self.started) / max(1, step - self.first) * (self.total - step)
-            self.console.print(f"{stage} {step}/{self.total}  {losses}  ETA {left:.0f} s", highlight=False)
+            self.console.print(f"{stage} {step}/{self.total}  {speed}  {losses}  ETA {left:.0f} s", highlight=False)
+
+    def _speed(self, step: int, samples: int) -> str:
+        """Samples per second since the latest log line and the peak of GPU memory: shown and drawn, but not logged.
+
+        The log of a run holds nothing that differs when it is run again.
+        """
+        now = time.monotonic()
+        speeds = {"samples_per_second": (step - self.last[0]) * samples / max(1e-9, now - self.last[1])}
+        self.last = (step, now)
+        text = f"{speeds['samples_per_second']:.1f} samples/s"
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
+            speeds["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+            text += f", GPU {speeds['gpu_memory_gib']:.1f} GiB"
+        if self.writer is not None:
+            for name, value in speeds.items():
+                self.writer.add_scalar(f"speed/{name}", value, step)
+        return text
+
+    def skipped(self, stage: str, learner: str, step: int, ids: Sequence[str]) -> None:
+        """Record a step that a learner did not take, because its gradient was not finite."""
+        if self.main:
+            log.warning("%s: %s skipped step %d: its gradient is not finite; samples %s", stage, learner, step, ids)
+            self._write({"stage": stage, "step": step, "kind": "skipped", "learner": learner, "ids": list(ids)})
+
+    def picture(self, learner: str, step: int, picture: Tensor) -> None:
+        """Show a picture (3, H, W) uint8 in TensorBoard."""
+        if self.main and self.writer is not None:
+            self.writer.add_image(f"picture/{learner}", picture.cpu(), step)
 
     def scores(self, stage: str, learner: str, step: int, values: Mapping[str, float]) -> None:
         """Record a learner's validation scores."""
@@ -80,6 +119,26 @@ class Logbook:
                     **{f"val_{k}/{learner}": v for k, v in values.items()},
                 }
             )
+
+    def summary(self, run: Run) -> None:
+        """Say what the run came to and where everything lies."""
+        if not self.main:
+            return
+        lines = [json.loads(text) for text in (self.folder / LOG).read_text().splitlines()]
+        skipped = Counter(line["learner"] for line in lines if line["kind"] == "skipped")
+        done = (time.monotonic() - self.opened) / 60
+        self.console.print(f"{run.name}: done, {done:.1f} minutes of this start", highlight=False)
+        for stage in run.stages:
+            for name in run.learners:
+                path = self.folder / stage.name / f"{name}.safetensors"
+                if path.exists():
+                    key = f"val_{run.task.monitor}/{name}"
+                    scores = [line[key] for line in lines if line["stage"] == stage.name and key in line]
+                    best = (min if run.task.monitor == "loss" else max)(scores, default=float("nan"))
+                    self.console.print(f"  {path}  best {run.task.monitor} {best:.4f}", highlight=False, soft_wrap=True)
+        for name, count in skipped.items():
+            self.console.print(f"  {name} skipped {count} steps (see {self.folder / LOG})", highlight=False)
+        self.console.print(f"  log {self.folder / LOG}, curves: tensorboard --logdir {self.folder / 'tensorboard'}")
 
     def end(self) -> None:
         """Close the stage."""

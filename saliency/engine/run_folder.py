@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from saliency.engine.checkpoint import write_text
 from saliency.errors import InputError
 
 CONFIG = "config.json"
+FACTS = "facts.json"
 LOCK = ".lock"
 _MISSING = object()
 
@@ -22,17 +23,19 @@ MAY_CHANGE = ("train.workers", "train.log_every", "train.checkpoint_every", "tra
 
 
 @contextmanager
-def claim(folder: Path, run: Run, *, resume: bool, force: bool = False) -> Iterator[None]:
+def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, force: bool = False) -> Iterator[None]:
     """Hold `folder` for this process while the run goes on.
 
     Args:
         folder: made when it does not exist.
         run: its resolved config is written to ``config.json``.
+        facts: what else a resumed run must find unchanged (JSON data: number of processes, fingerprints of
+            the data), written to ``facts.json``.
         resume: go on with what is there.
-        force: resume although the config differs.
+        force: resume although the config or a fact differs.
 
     Raises:
-        InputError: another process holds the folder, it holds another run already, or the config differs.
+        InputError: another process holds the folder, it holds another run already, or something differs.
     """
     if (folder / CONFIG).exists() and not resume:
         raise InputError(f"{folder} already holds a run; go on with --resume, or choose another folder with --out")
@@ -51,6 +54,13 @@ def claim(folder: Path, run: Run, *, resume: bool, force: bool = False) -> Itera
                     f"{folder} was begun with another config ({'; '.join(changes)}); "
                     "resume with the old one, or add --force to go on with the new one"
                 )
+            before = json.loads((folder / FACTS).read_text()) if (folder / FACTS).exists() else dict(facts)
+            if (changes := differences(before, dict(facts))) and not force:
+                raise InputError(
+                    f"{folder} was begun under other circumstances ({'; '.join(changes)}); "
+                    "bring the old ones back, or add --force to go on with the new ones"
+                )
+        write_text(folder / FACTS, json.dumps(dict(facts), indent=2))
         write_text(folder / CONFIG, dumps(run))
         yield
 

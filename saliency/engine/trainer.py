@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from saliency.config.run import Learner, Optimizer, Run, Samples, Stage
+from saliency.config.run import Fingerprint, Learner, Optimizer, Run, Samples, Stage, Training
 from saliency.distillation.base import check_heads, combine
 from saliency.engine import checkpoint, interrupt, run_folder
 from saliency.engine.checkpoint import Checkpoint
@@ -27,7 +27,7 @@ from saliency.engine.parameter_groups import parameter_groups
 from saliency.engine.sampler import Steps, seed_of
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_weights, save_model
-from saliency.tasks.base import Task, Totals
+from saliency.tasks.base import Pictures, Task, Totals
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +50,14 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
     """
     with join(run.train.device) as world, contextlib.ExitStack() as stack:
         views = {name: learner.model.input for name, learner in run.learners.items()}
-        # before the folder is claimed: a run whose data is missing leaves nothing behind
-        training, validation = run.data.training(views), run.data.validation(views)
-        if world.main:
-            stack.enter_context(run_folder.claim(folder, run, resume=resume, force=force))
-        world.barrier()
+        with world.together():
+            # before the folder is claimed: a run whose data is missing leaves nothing behind
+            training, validation = run.data.training(views), run.data.validation(views)
+            check_split(run.train, len(training), world.size)
+        facts = {"processes": world.size, "training": fingerprint(training), "validation": fingerprint(validation)}
+        with world.together():
+            if world.main:
+                stack.enter_context(run_folder.claim(folder, run, facts, resume=resume, force=force))
         if run.train.threads is not None:
             torch.set_num_threads(run.train.threads)
         request = stack.enter_context(interrupt.listen())
@@ -62,6 +65,29 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
         trainer = Trainer(run, folder, world, request, logbook, training, validation)
         for stage in run.stages:
             trainer.run_stage(stage, resume=resume)
+        logbook.summary(run)
+
+
+def check_split(train: Training, size: int, processes: int) -> None:
+    """Refuse steps that cannot be split into equal parts for all processes.
+
+    Raises:
+        InputError: says which numbers do not fit.
+    """
+    if train.batch_size % (train.accumulate * processes):
+        raise InputError(
+            f"a batch of {train.batch_size} cannot be split over {processes} processes and accumulate="
+            f"{train.accumulate}; choose train.batch_size as a multiple of {train.accumulate * processes}"
+        )
+    if processes > 1 and size < train.batch_size:
+        raise InputError(
+            f"the training set has {size} samples, less than a batch of {train.batch_size}; start one process"
+        )
+
+
+def fingerprint(samples: Samples) -> str:
+    """Return what tells these samples from others, as far as they can say it; "" where they cannot."""
+    return samples.fingerprint() if isinstance(samples, Fingerprint) else ""
 
 
 def best_file(folder: Path, stage: str, learner: str) -> Path:
@@ -80,10 +106,10 @@ class Trained:
         model: the module itself, for weights.
         forward: the same module, compiled or distributed.
         optimizer: None for a frozen teacher.
-        schedule: multiplies the learning rate at a step; None for a frozen teacher.
-        scaler: loss scaling for fp16.
+        plan: how its weights move; None for a frozen teacher.
         bad_steps: () non-finite steps in a row, on the device.
         skipped: () non-finite steps in all, on the device.
+        flags: for each step since the last log line, () whether it was non-finite, on the device.
         stopped: whether it was taken out of the run.
     """
 
@@ -96,6 +122,7 @@ class Trained:
     plan: Optimizer | None
     bad_steps: Tensor
     skipped: Tensor
+    flags: list[Tensor] = field(default_factory=list)
     stopped: bool = False
 
     @property
@@ -114,6 +141,7 @@ class Progress:
         stopped: learners taken out for non-finite values.
         bad_steps: learner -> non-finite steps in a row.
         skipped: learner -> non-finite steps in all.
+        loss_scale: factor on the loss, and steps since it last fell; for fp16.
         done: whether the stage is complete.
     """
 
@@ -122,6 +150,7 @@ class Progress:
     stopped: list[str] = field(default_factory=list)
     bad_steps: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
+    loss_scale: list[float] = field(default_factory=lambda: [2.0**16, 0.0])
     done: bool = False
 
 
@@ -141,6 +170,8 @@ class Trainer:
         self.run, self.folder, self.world, self.request, self.logbook = run, folder, world, request, logbook
         self.training, self.validation = training, validation
         self.device = world.device
+        self.loss_scale: LossScale | None = None
+        self.recent: list[list[str]] = []  # ids of the samples of each step since the last log line
         self.offsets, spent = {}, 0  # epochs spent before each stage
         for stage in run.stages:
             # stages that start from the same weights see the same samples, so that they can be compared
@@ -165,6 +196,8 @@ class Trainer:
         steps = self._steps(stage, progress.step)
         self.logbook.begin(stage.name, steps.total, progress.step)
         meter = Meter([learner.name for learner in learners], self.device)
+        self.loss_scale = LossScale(progress.loss_scale, self.device) if self.run.train.precision == "fp16" else None
+        self.recent = []
         loader = self._loader(self.training, steps, self.run.train.workers)
         parts = iter(loader)
         if steps.total == 0:  # nothing to learn: score and keep the starting point
@@ -228,8 +261,10 @@ class Trainer:
         for learner in learners:
             if learner.optimizer is not None:
                 learner.optimizer.zero_grad(set_to_none=True)
+        self.recent.append([])
         for position, part in enumerate(plan):
             batch = self.training.prepare(next(parts), self.device)
+            self.recent[-1] += batch.ids
             final = position == len(plan) - 1
             with contextlib.ExitStack() as stack:
                 if not final:  # gradients are exchanged between processes once a step
@@ -251,11 +286,14 @@ class Trainer:
                 total = combine(trained, transfer)
                 if total.requires_grad:
                     # mean over the step; DDP averages over processes, whose parts are equally large
-                    (total * (len(part) / samples)).backward()
+                    total = total * (len(part) / samples)
+                    (total if self.loss_scale is None else total * self.loss_scale.value).backward()
             meter.add(losses, transfer.loss, transfer.teachers, list(compared))
         for learner in learners:
             if learner.active:
                 self._update(learner, number, steps.total)
+        if self.loss_scale is not None:
+            self.loss_scale.update([learner.flags[-1] for learner in learners if learner.active and learner.flags])
 
     def _forward(
         self, stage: Stage, learners: list[Trained], batch: Any, number: int, position: int
@@ -286,16 +324,20 @@ class Trainer:
         if not parameters:
             return
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        scale = None if self.loss_scale is None else self.loss_scale.value
+        if scale is not None:
+            norm = norm / scale
         bad = (~torch.isfinite(norm)).float()
         learner.bad_steps.add_(1).mul_(bad)
         learner.skipped.add_(bad)
+        learner.flags.append(bad)
         if learner.plan.clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, learner.plan.clip_norm, norm)
         for group in learner.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * rate(learner.plan, number, total)
-        # fused optimizers read these two and leave everything as it is when found_inf is 1
+        # fused optimizers read these two: they divide by the scale and leave everything as it is when found_inf is 1
         learner.optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue]
-        learner.optimizer.grad_scale = None  # pyright: ignore[reportAttributeAccessIssue]
+        learner.optimizer.grad_scale = scale  # pyright: ignore[reportAttributeAccessIssue]
         learner.optimizer.step()
 
     # Validation, logging, saving
@@ -310,10 +352,16 @@ class Trainer:
         tallies = {learner.name: Tally(self.run.task) for learner in scored}
         for learner in scored:
             learner.model.eval()
-        for raw in self._loader(self.validation, batches, min(self.run.train.workers, len(batches))):
+            self.world.share_buffers(learner.model)
+        for number, raw in enumerate(self._loader(self.validation, batches, min(self.run.train.workers, len(batches)))):
             batch = self.validation.prepare(raw, self.device)
             for learner in scored:
-                tallies[learner.name].add(learner.model(batch.inputs[learner.view]), batch.target)
+                pred = self.run.task.align(learner.model(batch.inputs[learner.view]), batch.target)
+                tallies[learner.name].add(pred, batch.target)
+                if number == 0 and self.world.main and isinstance(self.run.task, Pictures):
+                    spec = learner.config.model.input
+                    picture = self.run.task.picture(batch.inputs[learner.view], batch.target, pred, spec)
+                    self.logbook.picture(learner.name, progress.step, picture)
         for learner in scored:
             learner.model.train(learner.active)
             scores = tallies[learner.name].scores(self.world)
@@ -349,10 +397,11 @@ class Trainer:
         total: int,
     ) -> None:
         """Bring the running means to the host: the one place where the loop waits for the device."""
-        values = meter.read()
+        values = meter.read(self.world)
         for learner in learners:
             if learner.optimizer is None or learner.stopped:
                 continue
+            self._log_skipped(stage, learner, progress)
             values[f"lr/{learner.name}"] = learner.optimizer.param_groups[0]["lr"]
             progress.bad_steps[learner.name] = int(learner.bad_steps)
             progress.skipped[learner.name] = int(learner.skipped)
@@ -364,15 +413,28 @@ class Trainer:
                     "lower its learning rate (its best weights so far are kept)",
                     learner.name, stage.name, progress.step, progress.bad_steps[learner.name],
                 )  # fmt: skip
-        self.logbook.step(stage.name, progress.step, values)
+        self.recent = []
+        self.logbook.step(stage.name, progress.step, values, samples=self.run.train.batch_size)
         if not any(learner.active for learner in learners):
             raise InputError(f"stage {stage.name}: no learner is left to train at step {progress.step}")
+
+    def _log_skipped(self, stage: Stage, learner: Trained, progress: Progress) -> None:
+        """Name the samples of the steps that were skipped since the last log line."""
+        flags = torch.stack(learner.flags).tolist() if learner.flags else []
+        learner.flags = []
+        first = progress.step - len(self.recent) + 1
+        for position, bad in enumerate(flags):
+            if bad:  # on every process alike: gradients are shared
+                ids = [name for part in self.world.gather(self.recent[position]) for name in part]
+                self.logbook.skipped(stage.name, learner.name, first + position, ids)
 
     def _save(self, states: Path, learners: list[Trained], progress: Progress) -> None:
         for learner in learners:
             if learner.optimizer is not None:
                 progress.bad_steps[learner.name] = int(learner.bad_steps)
                 progress.skipped[learner.name] = int(learner.skipped)
+        if self.loss_scale is not None:
+            progress.loss_scale = self.loss_scale.state()
         if self.world.main:
             trained = [learner for learner in learners if learner.optimizer is not None]
             state = Checkpoint(
@@ -384,9 +446,7 @@ class Trainer:
         self.world.barrier()
 
     def _stop_requested(self) -> bool:
-        if self.world.size == 1:
-            return self.request.signal is not None
-        return any(self.world.gather(self.request.signal is not None))
+        return self.world.any(self.request.signal is not None)
 
     # Making the learners
 
@@ -429,10 +489,15 @@ class Trainer:
 
     def _wrap(self, model: nn.Module, *, trained: bool) -> nn.Module:
         forward: nn.Module = model
+        if self.run.train.sync_batchnorm and trained and self.world.size > 1:
+            if self.device.type != "cuda":
+                raise InputError("train.sync_batchnorm needs CUDA; set train.sync_batchnorm=false")
+            forward = nn.SyncBatchNorm.convert_sync_batchnorm(forward)  # in place; the names stay
         if self.run.train.compile:
             forward = torch.compile(forward)  # pyright: ignore[reportAssignmentType]
         if self.world.size > 1 and trained:
-            forward = DistributedDataParallel(forward)
+            # a model may keep weights that it never uses, for checkpoints of the published code
+            forward = DistributedDataParallel(forward, find_unused_parameters=True)
         return forward
 
 
@@ -481,9 +546,8 @@ class Tally:
         self.values: dict[str, list[Tensor]] = {name: [] for name in ("loss", *task.metrics)}
         self.totals: dict[str, Tensor] = {}
 
-    def add(self, output: Any, target: Any) -> None:
-        """Score a batch of raw model outputs."""
-        pred = self.task.align(output, target)
+    def add(self, pred: Any, target: Any) -> None:
+        """Score a batch of predictions on the target's grid."""
         self.values["loss"].append(self.task.loss(pred, target).double())
         for name, metric in self.task.metrics.items():
             self.values[name].append(metric(pred, target).double())
@@ -496,7 +560,7 @@ class Tally:
         """Return the means over the samples of all processes, where they are defined."""
         local = {name: torch.cat(v).cpu() if v else torch.zeros(0) for name, v in self.values.items()}
         shards = world.gather((local, {name: total.cpu() for name, total in self.totals.items()}))
-        scores = {name: _mean(torch.cat([values[name] for values, _ in shards])) for name in local}
+        scores = {name: _mean(_interleave([values[name] for values, _ in shards])) for name in local}
         if isinstance(self.task, Totals):
             totals = [totals for _, totals in shards if totals]
             summed = {name: torch.stack([each[name] for each in totals]).sum(0) for name in totals[0]}
@@ -532,13 +596,14 @@ class Meter:
         self.transfer += torch.nan_to_num(transfer.detach().double()).sum()
         self.samples += transfer.numel()
 
-    def read(self) -> dict[str, float]:
-        """Return the means since the last reading and start anew."""
-        loss = (self.loss / self.count).tolist()
-        taught, transfer = (
-            (self.taught / max(1, self.samples)).tolist(),
-            float(self.transfer) / max(1, self.samples),
-        )
+    def read(self, world: World) -> dict[str, float]:
+        """Return the means since the last reading, over the samples of all processes, and start anew."""
+        sums = torch.stack([self.loss, self.count, self.taught]).cpu()
+        shards = world.gather((sums, float(self.transfer), self.samples))
+        sums = torch.stack([shard[0] for shard in shards]).sum(0)
+        samples = max(1, sum(shard[2] for shard in shards))
+        loss, taught = (sums[0] / sums[1]).tolist(), (sums[2] / samples).tolist()
+        transfer = sum(shard[1] for shard in shards) / samples
         values = {f"loss/{name}": value for name, value in zip(self.names, loss, strict=True)}
         values |= {f"taught/{name}": value for name, value in zip(self.names, taught, strict=True)}
         values["transfer"] = transfer
@@ -546,9 +611,44 @@ class Meter:
         return values
 
 
+class LossScale:
+    """Factor on the loss that keeps fp16 gradients from underflowing; decided on the device.
+
+    A power of two: halved after a step with a gradient that is not finite, doubled after `PATIENCE` good ones
+    (as torch.amp.GradScaler does, for any number of learners at once).
+    """
+
+    PATIENCE = 2000
+
+    def __init__(self, state: Sequence[float], device: torch.device) -> None:
+        self.value, self.good = (torch.tensor(number, dtype=torch.float32, device=device) for number in state)
+
+    def update(self, bad: Sequence[Tensor]) -> None:
+        """Take note of a step; `bad` holds () 0 or 1 per learner."""
+        if not bad:
+            return
+        fell = torch.stack(list(bad)).amax()
+        good = (self.good + 1) * (1 - fell)
+        grown = (good >= self.PATIENCE).float()
+        self.value = self.value * (1 - 0.5 * fell) * (1 + grown)
+        self.good = good * (1 - grown)
+
+    def state(self) -> list[float]:
+        """Return what the constructor takes."""
+        return [float(self.value), float(self.good)]
+
+
 def _keep(samples: list[Any]) -> list[Any]:
     """Leave the samples of a batch as they are: their sizes may differ, `prepare` brings them together."""
     return samples
+
+
+def _interleave(shards: Sequence[Tensor]) -> Tensor:
+    """Put every `world`-th value back in its place: the sum is then the same with any number of processes."""
+    values = torch.empty(sum(len(shard) for shard in shards), dtype=shards[0].dtype)
+    for rank, shard in enumerate(shards):
+        values[rank :: len(shards)] = shard
+    return values
 
 
 def _mean(values: Tensor) -> float:

@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
+from saliency.types import InputSpec
+
 T = TypeVar("T", contravariant=True)
 
 
@@ -65,4 +67,16 @@ class Totals(Protocol):
 
     def summarise(self, totals: Mapping[str, Tensor]) -> Mapping[str, float]:
         """Scores from the summed counts (without the batch axis)."""
+        ...
+
+
+@runtime_checkable
+class Pictures(Protocol):
+    """Added by a task whose predictions can be looked at while training."""
+
+    def picture(self, inputs: Tensor, target: Any, pred: Any, spec: InputSpec) -> Tensor:
+        """(3, H, W) uint8: the first sample of a batch, its ground truth and its prediction side by side.
+
+        `inputs` (B, ...) are normalised as `spec` says.
+        """
         ...

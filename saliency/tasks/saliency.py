@@ -13,7 +13,7 @@ from saliency.metrics.cc import cc
 from saliency.metrics.kld import kld
 from saliency.metrics.nss import nss
 from saliency.metrics.sim import sim
-from saliency.types import SaliencyTarget
+from saliency.types import InputSpec, SaliencyTarget
 
 EPSILON = 2.2204e-16
 """The constant of the MIT KL formula as the published training code writes it."""
@@ -117,6 +117,16 @@ class SaliencyTask:
         """(B,) negative entropy of the map in nats: a concentrated map is a confident one."""
         p, valid = self._normalise(_at_least_float32(pred))
         return torch.where(valid, torch.special.entr(p).sum((-2, -1)).neg(), torch.nan)
+
+    def picture(self, inputs: Tensor, target: SaliencyTarget, pred: Tensor, spec: InputSpec) -> Tensor:
+        """(3, H, W) uint8: the target frame, the ground truth and the prediction, each map up to its peak."""
+        size = target.density.shape[-2:]
+        frame = inputs[0, :, spec.offsets.index(min(spec.offsets, key=abs))].float()  # (3, h, w)
+        mean, std = (frame.new_tensor(values)[:, None, None] for values in (spec.mean, spec.std))
+        frame = F.interpolate((frame * std + mean)[None], size, mode="bilinear", align_corners=False)[0]  # (3, H, W)
+        maps = [each[0].float() / each[0].amax().clamp(min=1e-12) for each in (target.density, pred)]
+        panels = [frame, *(panel.expand(3, -1, -1) for panel in maps)]
+        return (torch.cat(panels, dim=-1).nan_to_num().clamp(0, 1) * 255).round().byte()
 
     def _normalise(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Divide maps (B, H, W) by their sum; also return (B,) bool, whether that is a distribution."""

@@ -261,9 +261,9 @@ def test_running_folder_is_locked(tmp_path: Path) -> None:
     from saliency.engine import run_folder
 
     with (
-        run_folder.claim(tmp_path, toy_run(), resume=True),
+        run_folder.claim(tmp_path, toy_run(), {}, resume=True),
         pytest.raises(InputError, match="another process"),
-        run_folder.claim(tmp_path, toy_run(), resume=True),
+        run_folder.claim(tmp_path, toy_run(), {}, resume=True),
     ):
         pass
 
