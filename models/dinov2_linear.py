@@ -8,6 +8,7 @@ Deviation: timm resamples the position embedding to the 16x16 grid of a 224 pixe
 original without.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency.errors import InputError
+from saliency.models.hub import hub
 from saliency.models.timm_classifier import import_timm
 from saliency.types import ImageSpec, Init
 
@@ -46,7 +48,8 @@ class DINOv2LinearConfig:
             raise InputError(f"init '{init}' of DINOv2 is neither scratch, hub nor the path of a weights file")
         timm = import_timm()
         try:
-            backbone = timm.create_model(BACKBONE, pretrained=init == "hub", num_classes=0, dynamic_img_size=True)
+            with hub() if init == "hub" else nullcontext():
+                backbone = timm.create_model(BACKBONE, pretrained=init == "hub", num_classes=0, dynamic_img_size=True)
             model = DINOv2Linear(backbone, self)
             if init == "hub":
                 model.head.load_state_dict(torch.hub.load_state_dict_from_url(HEAD_URL, map_location="cpu"))
@@ -67,6 +70,8 @@ class DINOv2Linear(nn.Module):
     def __init__(self, backbone: nn.Module, config: DINOv2LinearConfig) -> None:
         super().__init__()
         self.backbone: Any = backbone
+        # pretraining alone used it: here only because the published file has it
+        self.backbone.mask_token = nn.Parameter(torch.zeros(1, self.backbone.embed_dim), requires_grad=False)
         self.layers = config.layers
         self.head = nn.Linear((config.layers + 1) * self.backbone.embed_dim, config.classes)
         nn.init.normal_(self.head.weight, std=0.01)

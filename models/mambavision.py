@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saliency.errors import InputError
+from saliency.models.hub import hub
 from saliency.types import ImageSpec, Init
 
 
@@ -44,15 +45,16 @@ class MambaVisionConfig:
         from transformers import AutoConfig, AutoModelForImageClassification
 
         try:
-            if init == "hub":
-                net = AutoModelForImageClassification.from_pretrained(self.name, trust_remote_code=True)
-            else:
-                config = AutoConfig.from_pretrained(self.name, trust_remote_code=True)
-                net = AutoModelForImageClassification.from_config(config, trust_remote_code=True)
+            with hub():
+                if init == "hub":
+                    net = AutoModelForImageClassification.from_pretrained(self.name, trust_remote_code=True)
+                else:
+                    config = AutoConfig.from_pretrained(self.name, trust_remote_code=True)
+                    net = AutoModelForImageClassification.from_config(config, trust_remote_code=True)
         except OSError as error:
             raise InputError(
-                f"{self.name} cannot be downloaded: run `hf download {self.name}` on a machine with a network and "
-                "copy its cache, or set name to a folder that holds it"
+                f"{self.name} cannot be downloaded: on a machine with a network run `hf download {self.name} "
+                "--local-dir FOLDER` (config.json, model.safetensors and code) and set the model's name to that folder"
             ) from error
         return MambaVision(net)
 

@@ -9,6 +9,7 @@ Deviations: inputs of any size (features are resized to each other, as the libra
 ResNet-50 keeps its batch norms as they were after ImageNet, which `ResNet.frozen_norm` repeats.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch import Tensor, nn
 
 from saliency.errors import InputError
+from saliency.models.hub import hub
 from saliency.types import Init, InputSpec, MaskPrediction
 
 if TYPE_CHECKING:
@@ -135,14 +137,14 @@ class Mask2FormerConfig:
                 "use 'scratch', 'hub', or the path of such a folder, a .safetensors checkpoint or a .pkl"
             )
         try:
-            network, report = library.Mask2FormerForUniversalSegmentation.from_pretrained(
-                source, config=self._foreign(library), output_loading_info=True, local_files_only=folder
-            )
+            with nullcontext() if folder else hub():
+                network, report = library.Mask2FormerForUniversalSegmentation.from_pretrained(
+                    source, config=self._foreign(library), output_loading_info=True, local_files_only=folder
+                )
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(
-                f"cannot load the Mask2Former weights '{source}' ({reason}); without network put config.json and "
-                f"model.safetensors of huggingface.co/{self.hub} into a folder and give it as init"
+                f"cannot load the Mask2Former weights '{source}' ({type(error).__name__}): without a network put "
+                f"config.json and model.safetensors of huggingface.co/{self.hub} into a folder and give it as init"
             ) from error
         except RuntimeError as error:  # tensors of other shapes
             raise InputError(f"the weights '{source}' do not fit this model: {str(error).splitlines()[0]}") from error

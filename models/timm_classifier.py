@@ -5,12 +5,14 @@ when a model is built. Nothing deviates from its models; weights files keep thei
 our prefix.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from saliency.errors import InputError, nearest
+from saliency.models.hub import hub
 from saliency.types import ImageSpec, Init
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class TimmConfig:
         if self.global_pool is not None:
             settings["global_pool"] = self.global_pool
         try:
-            return TimmClassifier(import_timm().create_model(self.name, pretrained=init == "hub", **settings))
+            with hub() if init == "hub" else nullcontext():
+                return TimmClassifier(import_timm().create_model(self.name, pretrained=init == "hub", **settings))
         except (OSError, RuntimeError) as error:
             if init != "hub":
                 raise

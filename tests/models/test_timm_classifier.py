@@ -86,6 +86,7 @@ def test_dinov2_reads_four_class_tokens_and_the_mean_patch():
         torch.testing.assert_close(features[:, 4 * 384 :], tokens[:, 1:].mean(1))
         torch.testing.assert_close(model(images), model.head(features))
     published = {key.replace("head.", "linear_head."): value for key, value in model.state_dict().items()}
+    assert "backbone.mask_token" in published and not model.backbone.mask_token.requires_grad
     load_weights(model, published)
 
 
