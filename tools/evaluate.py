@@ -7,6 +7,7 @@ tools/evaluate.py ...`.
 
 import dataclasses
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.mini import Mini
 from saliency.datasets.ucf_sports import UCFSports
 from saliency.datasets.video import AnnotatedVideo
+from saliency.engine import parquet
 from saliency.engine.baselines import (
     Ensemble,
     MapFolder,
@@ -35,12 +37,12 @@ from saliency.engine.baselines import (
     chance,
     mean_train_map,
 )
-from saliency.engine.distributed import pick_device
-from saliency.engine.evaluation import Shard, evaluate_dataset, slug
+from saliency.engine.distributed import World, join
+from saliency.engine.evaluation import POLL_SECONDS, evaluate_dataset, slug
 from saliency.engine.evaluator import Predictor, oddities
 from saliency.engine.protocols import protocol_named
 from saliency.engine.result import Result
-from saliency.engine.submission import check_submission, write_submission
+from saliency.engine.submission import check_submission, is_written, write_submission
 from saliency.errors import InputError, nearest
 from saliency.io.checkpoint import load_model
 from saliency.report.formats import heading, number
@@ -74,6 +76,7 @@ class Arguments:
         out: folder of the results.
         restart: start again although there are results.
         processes: worker processes, for CPUs.
+        per_frame: parquet writes frames.parquet beside frames.csv; it needs pyarrow.
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
@@ -96,6 +99,7 @@ class Arguments:
     out: Path = Path("runs/evaluate")
     restart: bool = False
     processes: int = 1
+    per_frame: Literal["csv", "parquet"] = "csv"
     device: str = "auto"
     batch_size: int = 8
     count_bad: bool = False
@@ -123,18 +127,23 @@ def main() -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
-    if arguments.export is not None:
-        return export(arguments, console)
+    if arguments.per_frame == "parquet":
+        parquet.require()
+    with join(arguments.device) as world:
+        return evaluate(arguments, console, world) if arguments.export is None else export(arguments, console, world)
+
+
+def evaluate(arguments: Arguments, console: Console, world: World) -> int:
+    """Score what the arguments name."""
     data, split = find_data(arguments)
     videos = data.videos(split)
     name = arguments.data if arguments.data in SPLITS else Path(arguments.data).resolve().name
     dataset = name if name == split else f"{name} {split}"
-    predictors = find_predictors(arguments, data, videos)
+    predictors = find_predictors(arguments, data, videos, world)
     protocol = protocol_named(arguments.protocol)
     if arguments.shuffled is not None:
         protocol = protocol.with_shuffled(arguments.shuffled)
-    shard = Shard.from_environment()
-    with progress_bar(console, shown=shard.rank == 0) as bar:
+    with progress_bar(console, shown=world.main) as bar:
         task = bar.add_task(dataset, total=None)
         results = evaluate_dataset(
             predictors,
@@ -148,11 +157,13 @@ def main() -> int:
             processes=arguments.processes,
             restart=arguments.restart,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
-            shard=shard,
+            world=world,
         )
     if results is None:
         return 0
     show(results)
+    for result in results if arguments.per_frame == "parquet" else ():
+        print(f"per frame: {parquet.write(result, arguments.out / slug(result.name))}")
     if arguments.gallery:
         for result, predictor in zip(results, predictors, strict=True):
             page = arguments.out / slug(result.name) / "gallery.html"
@@ -164,21 +175,25 @@ def main() -> int:
     return 0
 
 
-def export(arguments: Arguments, console: Console) -> int:
+def export(arguments: Arguments, console: Console, world: World) -> int:
     """Write and check DHF1K submissions."""
     if arguments.data not in ("dhf1k", "mini"):  # mini is the default, so it says nothing
         raise InputError(f"--export {arguments.export} needs DHF1K's test videos; leave --data {arguments.data} out")
     data = DHF1K(root=arguments.root)
     videos = data.videos("test")
-    for predictor in find_predictors(arguments, data, videos):
-        with progress_bar(console) as bar:
+    for predictor in find_predictors(arguments, data, videos, world):
+        with progress_bar(console, shown=world.main) as bar:
             task = bar.add_task(predictor.name, total=None)
             method = write_submission(
                 predictor,
-                videos,
+                videos[world.rank :: world.size],
                 arguments.out,
                 progress=lambda done, total, task=task, bar=bar: bar.update(task, completed=done, total=total),
             )
+        if not world.main:
+            continue
+        while not all(is_written(method, video) for video in videos):
+            time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
         print(f"{check_submission(method)} maps of {len(videos)} videos, complete: {method}")
     return 0
 
@@ -206,14 +221,15 @@ def find_data(arguments: Arguments) -> tuple[Data, str]:
     raise InputError(f"--data {name} is no folder and none of {', '.join(SPLITS)}{nearest(name, SPLITS)}")
 
 
-def find_predictors(arguments: Arguments, data: Data, videos: Sequence[AnnotatedVideo]) -> list[Predictor]:
+def find_predictors(
+    arguments: Arguments, data: Data, videos: Sequence[AnnotatedVideo], world: World
+) -> list[Predictor]:
     """Return what the arguments name.
 
     Raises:
         InputError: nothing is named, or something is missing.
     """
-    shard = Shard.from_environment()
-    device = pick_device(arguments.device, shard.local_rank if shard.size > 1 else None)
+    device = world.device
     if arguments.processes > 1 and device.type == "cuda":
         raise InputError("--processes is for CPUs; use --device cpu, or torchrun for several GPUs")
     models = []

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import torch
 
 from saliency.datasets.video import AnnotatedVideo
+from saliency.engine.distributed import World
 from saliency.engine.environment import environment
 from saliency.engine.evaluator import OwnTruth, Predictor, Progress, evaluate_many, frames_to_score, warn_about
 from saliency.engine.protocols import CANONICAL, Protocol
@@ -40,25 +41,8 @@ PARTS = "parts"
 POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shard:
-    """This process among those that torchrun started.
-
-    Attributes:
-        rank: 0 for the process that merges and reports.
-        size: number of processes.
-        local_rank: number of this process on its machine.
-    """
-
-    rank: int = 0
-    size: int = 1
-    local_rank: int = 0
-
-    @classmethod
-    def from_environment(cls) -> "Shard":
-        """Read RANK, WORLD_SIZE and LOCAL_RANK, which torchrun sets."""
-        rank, size, local = (int(os.environ.get(name, "0")) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-        return cls(rank=rank, size=max(1, size), local_rank=local)
+ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+"""One process, not started by torchrun."""
 
 
 def evaluate_dataset(
@@ -74,14 +58,14 @@ def evaluate_dataset(
     processes: int = 1,
     restart: bool = False,
     progress: Progress | None = None,
-    shard: Shard | None = None,
+    world: World = ALONE,
 ) -> list[Result] | None:
     """Score predictors on a data set and save the results below `folder`; go on with what is there.
 
     Args:
         predictors: each with a name of its own; with several processes they must be picklable.
         videos: the data set.
-        folder: of the results, shared by all shards.
+        folder: of the results, on a disk that all processes share.
         protocol: how numbers are made.
         every: score every so many frames of each video.
         seed: of everything that is drawn.
@@ -89,16 +73,16 @@ def evaluate_dataset(
         on_bad: see `evaluate_many`.
         processes: worker processes on this machine, for CPUs.
         restart: throw away what `folder` holds of these predictors.
-        progress: called with the frames done (those of earlier runs included) and all frames of this shard.
-        shard: this process among several; default as torchrun says.
+        progress: called with the frames done (those of earlier runs included) and all frames of this process.
+        world: this process among those that torchrun started. Each scores videos of its own; what it finds does not
+            depend on which those are, so the result is that of a single process.
 
     Returns:
-        The results in the order of `predictors`; None on shards other than the first.
+        The results in the order of `predictors`; None on processes other than the main one.
 
     Raises:
         InputError: see `evaluate_many`; or `folder` holds another evaluation under the same name.
     """
-    shard = shard or Shard.from_environment()
     if processes < 1:
         raise InputError(f"processes must be at least 1, got {processes}")
     frames = frames_to_score(videos, protocol, every=every, seed=seed)
@@ -110,15 +94,21 @@ def evaluate_dataset(
         _describe(predictor, videos, frames, protocol, dataset=dataset, every=every, seed=seed, on_bad=on_bad)
         for predictor in predictors
     ]
-    for home, what in zip(homes, described, strict=True):
-        _claim(home, what, restart=restart and shard.rank == 0)
+    with world.together():
+        if world.main:
+            for home, what in zip(homes, described, strict=True):
+                _claim(home, what, restart=restart)
+    with world.together():  # what the main process threw away is gone before the others look
+        for home, what in zip(homes, described, strict=True):
+            _claim(home, what, restart=False)
 
+    own = share(videos, frames, world)
     work = [
         _Task(video=video, predictors=tuple(lacking))
-        for video in _share(videos, frames, shard)
+        for video in own
         if (lacking := [i for i, home in enumerate(homes) if not _done(home, video)])
     ]
-    total = sum(len(frames[video.id]) for video in _share(videos, frames, shard))
+    total = sum(len(frames[video.id]) for video in own)
     done = total - sum(len(frames[task.video.id]) for task in work)
     if work:
         pool = None if protocol.shuffled is None else FixationPool(videos, frames, protocol.shuffled, seed)
@@ -132,15 +122,22 @@ def evaluate_dataset(
             on_bad=on_bad,
         )
         _run(setting, work, processes, done, total, progress)
-    if shard.rank > 0:
+    if not world.main:
         return None
     scored = [video for video in videos if frames[video.id]]
-    while shard.size > 1 and not all(_done(home, video) for home in homes for video in scored):
-        time.sleep(POLL_SECONDS)  # for the other shards; torchrun ends all processes when one of them fails
+    while world.size > 1 and not all(_done(home, video) for home in homes for video in scored):
+        time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
     return [
         _merge(home, predictor, scored, protocol, dataset=dataset, every=every, seed=seed)
         for home, predictor in zip(homes, predictors, strict=True)
     ]
+
+
+def share(videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]], world: World) -> list[AnnotatedVideo]:
+    """The videos of this process: dealt out by length, so that the processes finish together."""
+    by_length = sorted(videos, key=lambda video: (-len(frames[video.id]), video.id))
+    own = {video.id for video in by_length[world.rank :: world.size] if frames[video.id]}
+    return [video for video in videos if video.id in own]
 
 
 def slug(name: str) -> str:
@@ -276,13 +273,6 @@ def _part(home: Path, video: AnnotatedVideo) -> Path:
 
 def _done(home: Path, video: AnnotatedVideo) -> bool:
     return _part(home, video).is_file()
-
-
-def _share(videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]], shard: Shard) -> list[AnnotatedVideo]:
-    """The videos of this shard: dealt out by length, so that the shards finish together."""
-    by_length = sorted(videos, key=lambda video: (-len(frames[video.id]), video.id))
-    own = {video.id for video in by_length[shard.rank :: shard.size] if frames[video.id]}
-    return [video for video in videos if video.id in own]
 
 
 def _merge(

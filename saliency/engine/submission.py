@@ -57,7 +57,7 @@ def write_submission(
             raise InputError(f"video '{video.id}' is none of DHF1K's; a submission needs its test split")
         home = method / f"{int(video.id):04d}"
         home.mkdir(parents=True, exist_ok=True)
-        if len(list(home.glob("*.png"))) < video.num_frames or (home / ".unfinished").exists():
+        if not is_written(method, video):
             (home / ".unfinished").touch()
             for frame, pred in predictor.maps(video, range(video.num_frames)):
                 values = resize_map(pred.float(), video.size).numpy()
@@ -71,6 +71,12 @@ def write_submission(
         if progress is not None:
             progress(done, total)
     return method
+
+
+def is_written(method: str | Path, video: AnnotatedVideo) -> bool:
+    """Whether all maps of a video are in the method's folder."""
+    home = Path(method) / f"{int(video.id):04d}"
+    return len(list(home.glob("*.png"))) >= video.num_frames and not (home / ".unfinished").exists()
 
 
 def check_submission(

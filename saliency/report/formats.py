@@ -11,6 +11,7 @@ from saliency.report.tables import Cell, Gain, LeaderboardRow, Line, Table
 
 MISSING = "–"
 PUBLISHED_HEADING = "Published, not re-run"
+PUBLISHED_LEGEND = "As read in the source; split, protocol and metric code are those of the paper, so compare with care"
 GAIN_LEGEND = (
     "Differences later minus earlier stage, with 95 % bootstrap interval over videos; * paired sign-flip test over "
     "videos p < 0.05 (not adjusted)"
@@ -77,7 +78,7 @@ def markdown(tables: Sequence[Table], title: str) -> str:
             )
             out += ["", f"{GAIN_LEGEND}.", ""]
         if table.published:
-            out += [f"### {PUBLISHED_HEADING}", ""]
+            out += [f"### {PUBLISHED_HEADING}", "", f"{PUBLISHED_LEGEND}.", ""]
             lines = [
                 [ln.row.label, *(number(ln.cells[m].value) for m in table.metrics), ln.row.source]
                 for ln in table.published

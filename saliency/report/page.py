@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from html import escape
 
-from saliency.report.formats import GAIN_LEGEND, PUBLISHED_HEADING, heading, legend, number, row_label, significant
+from saliency.report.formats import (
+    GAIN_LEGEND,
+    PUBLISHED_HEADING,
+    PUBLISHED_LEGEND,
+    heading,
+    legend,
+    number,
+    row_label,
+    significant,
+)
 from saliency.report.tables import Cell, Gain, Line, Table
 
 STYLE = """
@@ -76,7 +85,7 @@ def _section(table: Table) -> str:
         out.append(_table(_heads(table, ["model", "stages"]), [_gain(gain) for gain in table.gains]))
         out.append(f"<p>{escape(GAIN_LEGEND)}.</p>\n")
     if table.published:
-        out.append(f"<h3>{PUBLISHED_HEADING}</h3>\n")
+        out.append(f"<h3>{PUBLISHED_HEADING}</h3>\n<p>{PUBLISHED_LEGEND}.</p>\n")
         rows = [
             _text(line.row.label)
             + "".join(_cell(cell) for cell in line.cells.values())

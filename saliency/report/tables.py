@@ -179,6 +179,8 @@ def build_tables(
 ) -> list[Table]:
     """Make one table per data set, in the order in which the data sets first appear.
 
+    Published rows stand in the table of the same data set, whatever its split: papers rarely say theirs.
+
     Args:
         rows: all lines; rows of several runs are averaged.
         baseline: label or name of the row that the paired tests compare with; None makes no tests in the main
@@ -199,12 +201,21 @@ def build_tables(
     tables = []
     for dataset in dict.fromkeys(row.dataset for row in rows if row.kind != "published") or [rows[0].dataset]:
         own = [row for row in rows if row.dataset == dataset and row.kind != "published"]
-        published = [row for row in rows if row.dataset == dataset and row.kind == "published"]
+        published = [row for row in rows if row.kind == "published" and _same_data(row.dataset, dataset)]
         tables.append(_table(dataset, own, published, baseline, stages, samples, seed))
-    placed = {table.dataset for table in tables}
+    placed = {line.row.dataset for table in tables for line in [*table.lines, *table.published]}
     for dataset in dict.fromkeys(row.dataset for row in rows if row.dataset not in placed):
         tables.append(_table(dataset, [], [r for r in rows if r.dataset == dataset], None, stages, samples, seed))
     return tables
+
+
+def _same_data(published: str, scored: str) -> bool:
+    """Whether papers' name of a data set, such as UCF Sports, means one scored here, such as "ucf_sports test"."""
+
+    def plain(name: str) -> str:
+        return "".join(filter(str.isalnum, name)).lower()
+
+    return plain(published) in (plain(scored), plain(scored.rpartition(" ")[0]))
 
 
 def _merge(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:

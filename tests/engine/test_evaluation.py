@@ -1,13 +1,19 @@
 import dataclasses
 import json
+import subprocess
+import sys
 import threading
-import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
 import pytest
 import torch
 
+from saliency.engine import evaluation
 from saliency.engine.baselines import FixedMap, OneVersusRest, chance
-from saliency.engine.evaluation import Shard, evaluate_dataset, slug
+from saliency.engine.distributed import World
+from saliency.engine.evaluation import evaluate_dataset, share, slug
 from saliency.engine.evaluator import evaluate
 from saliency.engine.protocols import CANONICAL, DHF1K
 from saliency.engine.result import Result
@@ -109,26 +115,77 @@ def test_damaged_run_file(gaze_video, tmp_path):
         evaluate_dataset([chance()], [gaze_video("001"), gaze_video("002")], tmp_path)
 
 
-def test_shards_together_make_the_whole(gaze_video, tmp_path):
+class Thread(World):
+    """A process of torchrun's that is only a thread."""
+
+    barrier_of_both: ClassVar[threading.Barrier]
+    flags: ClassVar[dict[int, bool]] = {}
+
+    def any(self, flag: bool) -> bool:
+        self.flags[self.rank] = flag
+        self.barrier_of_both.wait(timeout=30)
+        told = any(self.flags.values())
+        self.barrier_of_both.wait(timeout=30)
+        return told
+
+
+def in_two_threads(call: Callable[[World], list[Result] | None]) -> list[list[Result] | None]:
+    """Call with each of two worlds at once; what they return, in the order of ranks."""
+    Thread.barrier_of_both = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as executor:
+        worlds = [Thread(rank=rank, size=2, device=torch.device("cpu")) for rank in (0, 1)]
+        return list(executor.map(call, worlds, timeout=60))
+
+
+def test_processes_of_torchrun_share_the_videos_and_make_the_whole(gaze_video, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "POLL_SECONDS", 0.01)
     videos = [gaze_video(f"{i:03d}", frames=4 + i) for i in (1, 2, 3, 4)]
-    found: list[list[Result] | None] = []
-
-    def first() -> None:
-        found.append(evaluate_dataset([Counting()], videos, tmp_path, shard=Shard(rank=0, size=2)))
-
-    waiting = threading.Thread(target=first)
-    waiting.start()
-    time.sleep(0.2)
-    assert evaluate_dataset([Counting()], videos, tmp_path, shard=Shard(rank=1, size=2)) is None
-    waiting.join(timeout=60)
-    assert found and found[0] is not None
-    assert list(found[0][0].rows) == list(evaluate(Counting(), videos).rows)
+    models = [Counting(), Counting()]
+    found, none = in_two_threads(lambda world: evaluate_dataset([models[world.rank]], videos, tmp_path, world=world))
+    assert none is None and found is not None
+    assert list(found[0].rows) == list(evaluate(Counting(), videos).rows)
+    assert [model.asked for model in models] == [8 + 6, 7 + 5]  # every frame once
+    found, _ = in_two_threads(
+        lambda world: evaluate_dataset([models[world.rank]], videos, tmp_path, restart=True, world=world)
+    )
+    assert found is not None and [model.asked for model in models] == [28, 24]  # nobody took the old for done
 
 
-def test_shard_reads_what_torchrun_sets(monkeypatch):
-    for name, value in {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}.items():
-        monkeypatch.setenv(name, value)
-    assert Shard.from_environment() == Shard(rank=3, size=8, local_rank=1)
+def test_another_evaluation_is_refused_by_all_processes(gaze_video, tmp_path):
+    videos = [gaze_video("001"), gaze_video("002")]
+    evaluate_dataset([Counting()], videos, tmp_path)
+
+    def again(world: World) -> None:
+        with pytest.raises((InputError, SystemExit)):
+            evaluate_dataset([Counting()], videos, tmp_path, every=2, world=world)
+
+    in_two_threads(again)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_every_video_belongs_to_one_process(gaze_video, size):
+    videos = [gaze_video(f"{i:03d}", frames=i) for i in range(1, 6)]
+    frames = {video.id: list(range(video.num_frames)) for video in videos}
+    worlds = [World(rank=rank, size=size, device=torch.device("cpu")) for rank in range(size)]
+    shares = [share(videos, frames, world) for world in worlds]
+    assert sorted(video.id for own in shares for video in own) == [video.id for video in videos]
+
+
+@pytest.mark.slow
+def test_torchrun_gives_the_numbers_of_one_process(mini_like, tmp_path):
+    data = mini_like[0].path.parent.parent
+    command = ["tools/evaluate.py", "--data", str(data), "--baselines", "chance", "other-observers", "--device", "cpu"]
+    torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, start in (("two", ["-m", *torchrun]), ("one", [])):
+        done = subprocess.run(
+            [sys.executable, *start, *command, "--out", str(tmp_path / name)], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "7 frames of 2 videos" in done.stdout
+    for predictor in ("chance", "other_observers"):
+        for file in ("frames.csv", "videos.csv", "summary.json"):
+            two, one = ((tmp_path / name / predictor / file).read_text() for name in ("two", "one"))
+            assert two == one
 
 
 def test_worker_processes_give_the_same_rows(mini_like, tmp_path):

@@ -212,12 +212,26 @@ def test_latex_escapes_and_balances(written):
 
 def test_published_numbers_name_their_source_and_are_plausible():
     rows = published_rows()
-    assert {"ViNet", "TSFP-Net", "STSA-Net", "TMFI-Net", "THTD-Net"} <= {r.name for r in rows}
+    wanted = {"ViNet", "TSFP-Net", "STSA-Net", "TMFI-Net", "THTD-Net", "ViNet-S", "ViNet-A"}
+    assert wanted <= {r.name for r in rows if r.dataset == "DHF1K"}
+    assert {r.dataset for r in rows} == {"DHF1K", "Hollywood-2", "UCF Sports"}
     for published in rows:
         assert published.kind == "published" and len(published.source) > 20
+        values = set(published.metrics.values())
+        assert (values == {None}) == published.source.startswith("No source")
         for metric, value in published.metrics.items():
-            assert value is not None
-            assert 2 < value < 4 if metric == "nss" else 0.2 < value < 1
+            assert value is None or (2 < value < 4 if metric == "nss" else 0.2 < value < 1)
     assert published_rows("nowhere") == []
-    (table,) = build_tables(rows)
-    assert not table.lines and len(table.published) == len(rows)
+    tables = build_tables(rows)
+    assert sum(len(table.published) for table in tables) == len(rows) and not any(table.lines for table in tables)
+
+
+@pytest.mark.parametrize("ours", ["ucf_sports test", "UCF Sports"])
+def test_published_rows_stand_beside_ours(ours):
+    tables = build_tables([row("a", spread(0.5), dataset=ours), *published_rows()])
+    beside = tables[0]
+    assert beside.dataset == ours and len(beside.lines) == 1
+    assert beside.published and all(line.row.dataset == "UCF Sports" for line in beside.published)
+    assert [table.dataset for table in tables[1:]] == ["DHF1K", "Hollywood-2"]
+    (alone, *_) = build_tables([row("a", spread(0.5), dataset="ucf_sports_small test"), *published_rows()])
+    assert not alone.published
