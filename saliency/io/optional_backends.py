@@ -6,7 +6,9 @@ the picture, see ``benchmarks/decoders.py``), and for every file in which they c
 
 import importlib
 import os
+import re
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -39,13 +41,13 @@ class _ProbedFrames(FrameSource):
             self._timestamps = probe.timestamps
             self._refuse(probe)
 
+    @abstractmethod
     def _refuse(self, probe: PyAVFrames) -> None:
         """Raise InputError if this package would misread the file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fetch(self, indices: list[int]) -> np.ndarray:
         """Return frames (n, H, W, 3) at valid indices."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return self._count
@@ -128,7 +130,7 @@ class DecordFrames(_ProbedFrames):
         if thread.is_alive():
             raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use backend pyav")
         if "error" in outcome:
-            reason = _first_line(outcome["error"]).rpartition("Error: ")[2]  # behind the place in its source
+            reason = re.split(r"(?i)error:? ", _first_line(outcome["error"]))[-1]  # behind the place in its source
             raise InputError(f"{self.path}: decord cannot read it ({reason})") from outcome["error"]
         return outcome["value"]
 
