@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models._api import WeightsEnum
 
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_weights, read_weights
+from saliency.io.checkpoint import file_sha256, load_weights, read_weights
 from saliency.types import Init
 
 log = logging.getLogger(__name__)
@@ -76,4 +76,6 @@ def published(url: str, fingerprint: str | None = None) -> Mapping[str, Any]:
             raise InputError(f"cannot download {url} ({reason}): put that file at {path}{known}") from error
         except RuntimeError as error:
             raise InputError(f"what {url} sent is not the published file{known}; try again") from error
+    if fingerprint and not file_sha256(path).startswith(fingerprint):
+        raise InputError(f"{path} is not the published file{known}: delete it, it will be downloaded again")
     return read_weights(path)

@@ -104,6 +104,13 @@ class S3DFeatures(nn.Module):
         second = (first + 1) // 2
         return [first, first, second, second // 2]
 
+    @staticmethod
+    def sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return (height, width) of each of the four outputs for clips of `size`."""
+        height, width = (max(n, MIN_SIZE) for n in size)
+        scales = [(-(-height // s), -(-width // s)) for s in (4, 8, 16)]  # rounded up
+        return [*scales, (scales[-1][0] // 2, scales[-1][1] // 2)]
+
     def load_kinetics(self) -> None:
         """Load torchvision's Kinetics-400 weights of S3D (width 1 only)."""
         state = torchvision_weights(S3D_Weights.KINETICS400_V1)

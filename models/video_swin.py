@@ -59,7 +59,8 @@ class VideoSwinFeatures(nn.Module):
         super().__init__()
         self.patch_embed = nn.ModuleDict({"proj": nn.Conv3d(3, embed_dim, PATCH, stride=PATCH)})
         self.channels = [embed_dim * 2**stage for stage in range(len(depths))]
-        rates = torch.linspace(0, drop_path, sum(depths)).tolist()
+        last = max(1, sum(depths) - 1)
+        rates = [drop_path * block / last for block in range(sum(depths))]
         layers: list[nn.Module] = []
         for stage, (dim, depth) in enumerate(zip(self.channels, depths, strict=True)):
             blocks = [SwinBlock(dim, heads[stage], window, rates.pop(0)) for _ in range(depth)]

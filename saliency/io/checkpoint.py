@@ -28,7 +28,7 @@ from saliency.errors import InputError
 from saliency.types import ModelConfig
 
 FORMAT = "video-saliency-1"
-_PICKLES = (".pt", ".pth", ".tar", ".bin")
+_PICKLES = (".pt", ".pth", ".pyth", ".tar", ".bin")
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 _LISTED = 5
@@ -41,6 +41,8 @@ _SIGNATURES = (
     ("neck.skips.0.weight", "ViNet-A: use ViNetAConfig"),
     ("backbone.base1.0.conv_s.weight", "the published ViNet or ViNet-S: use ViNetSConfig"),
     ("decoder.conv32.weight", "ViNet or ViNet-S: use ViNetSConfig"),
+    ("branch0_0_a_q.0.weight", "the published STSA-Net: use STSANetConfig"),
+    ("scales.0.halves.query.0.0.weight", "STSA-Net: use STSANetConfig"),
     ("features.0.0.0.weight", "an S3D classifier: build the model with init='kinetics'"),
     ("features.0.0.norm1.weight", "a Video Swin classifier: build the model with init='kinetics'"),
     ("blocks.0.multipathway_blocks.0.conv.weight", "a SlowFast classifier: build the model with init='kinetics'"),

@@ -21,9 +21,11 @@ SCALE = {
         (r"^decoder\.convtsp[1-4]\.[89]\.weight$", 0.25),
         (r"^decoder\.convout\.0\.weight$", 2.0),
     ],
-    "vinet_s": [],
     "vinet_a": [(r"^backbone\..*\.bn3\.weight$", 0.3)],
 }
+
+# LayerNorms of STSA-Net whose weights are no vectors.
+LAYER_NORMS = r"^(ln_\d_\d|CA_\d\.2)\.weight$"
 
 
 def keys(model):
@@ -33,26 +35,27 @@ def keys(model):
 
 def state(model, salt):
     """{name: float32 array} of every entry that is not an integer."""
-    return {name: _values(model, name, shape, salt) for name, shape, kind in keys(model) if not kind.startswith("int")}
+    return {name: values(model, name, shape, salt) for name, shape, kind in keys(model) if not kind.startswith("int")}
 
 
-def _values(model, name, shape, salt):
+def values(model, name, shape, salt):
+    """The float32 array of one entry."""
     normal = np.random.default_rng(zlib.crc32((salt + name).encode())).standard_normal(shape)
     if name.endswith("relative_position_bias_table"):
-        values = 0.5 * normal
+        made = 0.5 * normal
     elif name.endswith("running_var"):
-        values = 1.0 + 0.1 * np.abs(normal)
+        made = 1.0 + 0.1 * np.abs(normal)
     elif name.endswith(("running_mean", "bias")):
-        values = 0.1 * normal
-    elif len(shape) == 1:
-        values = 1.0 + 0.1 * normal
+        made = 0.1 * normal
+    elif len(shape) == 1 or re.search(LAYER_NORMS, name):
+        made = 1.0 + 0.1 * normal
     else:
-        values = normal * math.sqrt(2.0 / float(np.prod(shape[1:])))
-    for pattern, factor in SCALE[model]:
+        made = normal * math.sqrt(2.0 / float(np.prod(shape[1:])))
+    for pattern, factor in SCALE.get(model, []):
         if re.search(pattern, name):
-            values = values * factor
+            made = made * factor
             break
-    return values.astype(np.float32)
+    return made.astype(np.float32)
 
 
 def clips(seeds, t, h, w):
