@@ -21,6 +21,7 @@ from saliency.analysis.transfer import analyse
 from saliency.config import overrides
 from saliency.config.load import load_run
 from saliency.engine.run_folder import CONFIG
+from saliency.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,10 @@ def main() -> None:
     """Run the tool."""
     arguments = tyro.cli(Arguments, description=__doc__)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if not (arguments.folder / CONFIG).is_file():
+        seeds = sorted(arguments.folder.glob(f"*/{CONFIG}"))
+        one = f"name the folder of one seed, such as {seeds[0].parent}" if seeds else "train first"
+        raise InputError(f"{arguments.folder} is not the folder of a run: {one}")
     run = overrides.apply(load_run(arguments.folder / CONFIG), arguments.set)
     analysis = analyse(
         run,

@@ -42,5 +42,9 @@ def test_a_finished_run_is_analysed(analyze, tmp_path, monkeypatch, capsys):
 
 def test_a_folder_without_a_run_is_named(analyze, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["analyze.py", str(tmp_path)])
-    with pytest.raises(InputError, match="there is no config file"):
+    with pytest.raises(InputError, match="is not the folder of a run: train first"):
+        analyze.main()
+    (tmp_path / "seed-0").mkdir()
+    (tmp_path / "seed-0/config.json").touch()
+    with pytest.raises(InputError, match=r"name the folder of one seed, such as .*seed-0$"):
         analyze.main()
