@@ -265,6 +265,7 @@ class _Index:
         keys: presentation times of all keyframes, ascending, also of those before the first shown frame.
         hidden: number of stored pictures that an edit list hides.
         empty: number of chunks of an AVI without a picture.
+        open_gops: whether pictures stored after a keyframe are shown before it.
     """
 
     count: int
@@ -273,6 +274,7 @@ class _Index:
     keys: Sequence[int]
     hidden: int = 0
     empty: int = 0
+    open_gops: bool = False
 
     def frame_at(self, pts: int) -> int | None:
         """Return the number of the frame with this presentation time."""
@@ -290,12 +292,15 @@ class VideoKind:
         codec: FFmpeg's name of the codec, e.g. ``h264``.
         b_frames: whether pictures may be stored in another order than they are shown.
         hidden_frames: whether an edit list hides some of the stored pictures.
+        open_gops: whether pictures stored after a keyframe are shown before it, so that seeking to it is not
+            enough to decode them.
     """
 
     container: str
     codec: str
     b_frames: bool
     hidden_frames: bool
+    open_gops: bool
 
 
 class PyAVFrames(FrameSource):
@@ -339,6 +344,7 @@ class PyAVFrames(FrameSource):
             codec=self._codec,
             b_frames=self._has_b_frames,
             hidden_frames=self._index.hidden > 0,
+            open_gops=self._index.open_gops,
         )
 
     @property
@@ -415,13 +421,15 @@ class PyAVFrames(FrameSource):
         """Read the presentation times of all packets, or decode the whole file where they cannot be trusted."""
         times: list[int | None] = []
         keys: list[int] = []
-        packets, chunks = 0, 0
+        packets, chunks, open_gops = 0, 0, False
         with _Reader(self.path, threads=1) as reader:
             for packet in reader.packets():
                 packets += 1
                 chunks = max(chunks, (packet.dts or 0) + 1)  # an AVI's clock counts chunks
                 if packet.is_keyframe and packet.pts is not None:
                     keys.append(packet.pts)
+                elif keys and packet.pts is not None and packet.pts < keys[-1]:
+                    open_gops = True
                 if not packet.is_discard:  # an edit list may hide frames which others are predicted from
                     times.append(packet.pts)
         known = sorted(t for t in times if t is not None)
@@ -441,8 +449,9 @@ class PyAVFrames(FrameSource):
                 keys=array("q", sorted(keys)),
                 hidden=packets - len(times),
                 empty=empty,
+                open_gops=open_gops,
             )
-        return self._index_by_decoding(empty)
+        return self._index_by_decoding(empty, open_gops)
 
     def _packets_are_frames(self, chunks: int) -> bool:
         """Whether each packet of this kind of file is one shown frame with its presentation time."""
@@ -455,7 +464,7 @@ class PyAVFrames(FrameSource):
             return not (self._codec.startswith(("mpeg4", "msmpeg4")) and self._has_b_frames)
         return self._format == "mov"
 
-    def _index_by_decoding(self, empty: int) -> _Index:
+    def _index_by_decoding(self, empty: int, open_gops: bool) -> _Index:
         pts: list[int | None] = []
         with _Reader(self.path, threads=self._threads) as reader:
             try:
@@ -466,7 +475,7 @@ class PyAVFrames(FrameSource):
         known = [t for t in pts if t is not None]
         ascending = len(known) == len(pts) and all(a < b for a, b in pairwise(known))
         times = array("q", known) if ascending else None
-        return _Index(count=len(pts), pts=times, sequential=True, keys=(), empty=empty)
+        return _Index(count=len(pts), pts=times, sequential=True, keys=(), empty=empty, open_gops=open_gops)
 
     def _goto(self, reader: "_Reader", target: int) -> av.VideoFrame:
         """Return frame `target`, leaving the reader behind it."""

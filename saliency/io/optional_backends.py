@@ -24,6 +24,12 @@ R = TypeVar("R")
 DECORD_TIMEOUT = 120.0
 """Seconds after which one decord call counts as hung; its native code cannot be interrupted."""
 
+# Neither finds frames of a transport stream, and decord loses them in ASF. File formats that were not tried are
+# refused as well: without a test there is no promise.
+DECORD_CONTAINERS = frozenset({"mov", "matroska", "avi", "flv"})
+TORCHCODEC_CONTAINERS = frozenset({"mov", "matroska", "avi", "flv", "asf", "gif"})
+"""FFmpeg's names of the file formats in which the packages were found to be exact."""
+
 _CHUNK = 32
 """Frames `iterate` fetches at once."""
 
@@ -44,6 +50,10 @@ class _ProbedFrames(FrameSource):
     @abstractmethod
     def _refuse(self, probe: PyAVFrames) -> None:
         """Raise InputError if this package would misread the file."""
+
+    def _refuse_container(self, found: str, package: str, exact: frozenset[str]) -> None:
+        if found not in exact:
+            raise InputError(f"{self.path}: {package} does not read {found} files to the frame; use backend pyav")
 
     @abstractmethod
     def _fetch(self, indices: list[int]) -> np.ndarray:
@@ -99,12 +109,13 @@ class DecordFrames(_ProbedFrames):
 
     def _refuse(self, probe: PyAVFrames) -> None:
         kind = probe.kind
+        self._refuse_container(kind.container, "decord", DECORD_CONTAINERS)
         if kind.container == "avi" and kind.b_frames:
             raise InputError(f"{self.path}: decord misreads AVI files with B-frames; use backend pyav")
         if kind.hidden_frames:
             raise InputError(f"{self.path}: decord ignores the file's edit list; use backend pyav")
-        if kind.codec == "hevc" and kind.b_frames:
-            raise InputError(f"{self.path}: decord misreads HEVC with open GOPs; use backend pyav")
+        if kind.open_gops:
+            raise InputError(f"{self.path}: decord misreads open GOPs; use backend pyav")
         if self.announced not in (None, self._count):
             raise InputError(f"{self.path}: is damaged and decord would not notice; use backend pyav")
 
@@ -131,7 +142,7 @@ class DecordFrames(_ProbedFrames):
             raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use backend pyav")
         if "error" in outcome:
             reason = re.split(r"(?i)error:? ", _first_line(outcome["error"]))[-1]  # behind the place in its source
-            raise InputError(f"{self.path}: decord cannot read it ({reason})") from outcome["error"]
+            raise InputError(f"{self.path}: decord cannot read it ({reason}); use backend pyav") from outcome["error"]
         return outcome["value"]
 
     def close(self) -> None:
@@ -149,14 +160,18 @@ class TorchCodecFrames(_ProbedFrames):
                 str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{path}: torchcodec cannot read it ({_first_line(error)})") from error
+            reason = _first_line(error)
+            raise InputError(f"{path}: torchcodec cannot read it ({reason}); use backend pyav") from error
         found = len(self._decoder)
         if found != self._count:
             raise InputError(f"{path}: torchcodec counts {found} frames, not {self._count}; use backend pyav")
 
     def _refuse(self, probe: PyAVFrames) -> None:
+        self._refuse_container(probe.kind.container, "torchcodec", TORCHCODEC_CONTAINERS)
         if probe.kind.container == "avi" and probe.kind.b_frames:
             raise InputError(f"{self.path}: torchcodec misreads AVI files with B-frames; use backend pyav")
+        if probe.kind.container == "matroska" and probe.kind.open_gops:
+            raise InputError(f"{self.path}: torchcodec loses the end of Matroska open GOPs; use backend pyav")
         if self.announced not in (None, self._count):
             raise InputError(f"{self.path}: is damaged and torchcodec would not notice; use backend pyav")
 
@@ -166,7 +181,8 @@ class TorchCodecFrames(_ProbedFrames):
         try:
             return self._decoder.get_frames_at(indices).data.numpy()
         except (RuntimeError, IndexError, ValueError) as error:
-            raise InputError(f"{self.path}: torchcodec cannot decode it ({_first_line(error)})") from error
+            reason = _first_line(error)
+            raise InputError(f"{self.path}: torchcodec cannot decode it ({reason}); use backend pyav") from error
 
     def close(self) -> None:
         """Drop the decoder."""

@@ -1,5 +1,6 @@
 """Frame i is the i-th decoded picture, upright, for every kind of file; bad files are named in one line."""
 
+import importlib.util
 import os
 import random
 import sys
@@ -446,7 +447,19 @@ def test_decord_reads_what_it_reads_well(stamped, fake_decord):
         assert source.read([]).shape == (0, 180, 320, 3)
 
 
-@pytest.mark.parametrize("name", ["mpeg4_bframes_avi", "h264_edit_list", "hevc_open_gop"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mpeg4_bframes_avi",
+        "h264_edit_list",
+        "hevc_open_gop",
+        "h264_open_gop",
+        "mpeg4_bframes_mp4",
+        "h264_ts",
+        "mpeg2_bframes_ts",
+        "msmpeg4_asf",
+    ],
+)
 def test_decord_refuses_what_it_misreads(stamped, fake_decord, name):
     with pytest.raises(InputError, match=r"decord .*; use backend pyav") as error:
         open_frames(stamped(name), "decord")
@@ -470,8 +483,28 @@ def test_decord_that_hangs_is_left_behind(stamped, fake_decord, monkeypatch):
     release.set()
 
 
-def test_torchcodec_refuses_what_it_misreads(stamped, monkeypatch):
+@pytest.mark.parametrize("name", ["mpeg4_bframes_avi", "h264_open_gop", "h264_ts", "mpeg2_bframes_ts"])
+def test_torchcodec_refuses_what_it_misreads(stamped, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "torchcodec", types.ModuleType("torchcodec"))
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", types.ModuleType("torchcodec.decoders"))
-    with pytest.raises(InputError, match="torchcodec misreads AVI"):
-        open_frames(stamped("mpeg4_bframes_avi"), "torchcodec")
+    with pytest.raises(InputError, match=r"torchcodec .*; use backend pyav") as error:
+        open_frames(stamped(name), "torchcodec")
+    one_line(error)
+
+
+@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_a_backend_is_exact_or_refuses(stamped, backend, name):
+    if importlib.util.find_spec(backend if backend != "pyav" else "av") is None:
+        pytest.skip(f"{backend} is not installed")
+    first = RECIPES[name].hidden
+    try:
+        source = open_frames(stamped(name), backend)
+    except InputError as error:
+        assert backend != "pyav"
+        assert "use backend pyav" in str(error)
+        return
+    with source:
+        assert numbers(source, source.iterate()) == list(range(first, first + FRAMES))
+        wanted = [FRAMES - 1, 0, 17, 18, 5]
+        assert numbers(source, source.read(wanted)) == [first + i for i in wanted]
