@@ -88,26 +88,3 @@ def draws(key: Key) -> Iterator[int]:
 def below(draw: int, n: int) -> int:
     """Map a uniform 64-bit integer to 0 .. n - 1 (bias below n / 2**64)."""
     return (draw * n) >> 64
-
-
-def epoch_keys(seed: int, epoch: int, num_samples: int, *, rank: int = 0, world: int = 1) -> list[Key]:
-    """Return the keys of one epoch in random order, a pure function of the arguments.
-
-    With several processes every one gets the same number of keys; the order is repeated from its start to
-    fill the last ones.
-
-    Args:
-        seed: seed of the run.
-        epoch: 0-based epoch.
-        num_samples: `len` of the training samples.
-        rank: this process.
-        world: number of processes.
-    """
-    # Index 2**32 - 1 belongs to no sample, so the order shares no words with any draw.
-    words = np.random.Philox(
-        key=np.array([seed & (2**64 - 1), (epoch << 32) | (2**32 - 1)], dtype=np.uint64)
-    ).random_raw(num_samples)
-    order = np.argsort(words, kind="stable").tolist()
-    share = -(-num_samples // world)
-    order = [order[i % num_samples] for i in range(share * world)] if num_samples else []
-    return [(seed, epoch, index) for index in order[rank::world]]

@@ -174,7 +174,7 @@ class VideoSamples(Dataset[ClipSample]):
 
     Training (`targets=None`): the key of a sample is ``(seed, epoch, index)`` and the sample a pure function
     of it: sample `index` belongs to video ``index // clips_per_video``, its target frame is uniform over
-    `rule`. Feed the keys of `saliency.datasets.targets.epoch_keys` through a sampler.
+    `rule`. The keys of an epoch, in random order, come from the sampler (`saliency.engine.sampler`).
 
     Fixed (`targets` given): the key is a position in the list of (video position, target frame).
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Key = tuple[int, int, int]
-"""(seed, epoch, index) of a training sample."""
+from saliency.datasets.targets import Key
 
 
 def seed_of(*parts: int | str) -> int:

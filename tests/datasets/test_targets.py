@@ -1,6 +1,6 @@
 import pytest
 
-from saliency.datasets.targets import HOUSE, Targets, below, draws, epoch_keys, val_targets
+from saliency.datasets.targets import HOUSE, Targets, below, draws, val_targets
 
 
 def test_a_rule_lists_the_targets_of_a_video():
@@ -30,13 +30,3 @@ def test_draws_differ_between_keys_and_fill_the_range():
     values = {next(draws((s, e, i))) for s in range(3) for e in range(10) for i in range(20)}
     assert len(values) == 600
     assert {below(v, 7) for v in values} == set(range(7))
-
-
-def test_an_epoch_is_a_permutation_shared_between_processes():
-    keys = epoch_keys(5, 2, 10)
-    assert sorted(keys) == [(5, 2, i) for i in range(10)]
-    assert keys == epoch_keys(5, 2, 10)
-    assert keys != epoch_keys(5, 3, 10)
-    shares = [epoch_keys(5, 2, 10, rank=r, world=4) for r in range(4)]
-    assert [len(share) for share in shares] == [3] * 4
-    assert {key for share in shares for key in share} == set(keys)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from saliency.datasets.targets import Targets, epoch_keys
+from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.targets import Targets
 from saliency.datasets.video import VideoSamples, collate
 from saliency.errors import InputError
 from saliency.io import frame_cache
@@ -13,7 +14,7 @@ from saliency.types import InputSpec
 
 SMALL = InputSpec(length=4, stride=2, size=(24, 32))
 MIDDLE = InputSpec(length=4, target="middle", shift=1, size=(24, 32))
-LARGE = InputSpec(length=2, size=(32, 40), mean=(0.45,) * 3, std=(0.225,) * 3)
+LARGE = InputSpec(length=2, size=(32, 40), mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 VIEWS = {"a": SMALL, "b": MIDDLE, "c": LARGE}
 GRID = (24, 32)
 SIZE = (48, 64)
@@ -40,7 +41,7 @@ def test_training_samples_are_a_pure_function_of_their_key(dot_videos):
     one = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
     other = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
     assert len(one) == 6
-    keys = epoch_keys(1, 4, len(one))
+    keys = [(1, 4, i) for i in (3, 0, 5, 1, 4, 2)]
     assert [one[k].id for k in keys] == [other[k].id for k in reversed(keys)][::-1]
     assert [one[(1, 4, i)].id[:3] for i in range(6)] == ["000"] * 3 + ["001"] * 3
 
@@ -146,13 +147,51 @@ def test_fixations_land_in_the_cell_of_their_centre():
         assert one.nonzero().tolist() == [[int((y + 0.5) * 3 / height), int((x + 0.5) * 5 / width)]]
 
 
-def test_workers_return_the_same_samples(dot_videos):
-    samples = VideoSamples(dot_videos(12, 9, 15), VIEWS, GRID, cache="memory")
-    keys = epoch_keys(0, 0, len(samples))
-    loader = DataLoader(samples, batch_size=2, sampler=keys, num_workers=2, collate_fn=collate)
-    loaded = [sample for batch in loader for sample in batch]
-    assert [s.id for s in loaded] == [samples[k].id for k in keys]
-    assert all(torch.equal(a.frames[SIZE], samples[k].frames[SIZE]) for a, k in zip(loaded, keys, strict=True))
+def load(samples, epochs, workers, start):
+    """All samples of some epochs, from one loader whose workers stay."""
+    keys = [(0, epoch, i) for epoch in range(epochs) for i in range(len(samples))]
+    loader = DataLoader(
+        samples,
+        batch_size=2,
+        sampler=keys,
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        multiprocessing_context=start if workers else None,
+        timeout=120 if workers else 0,
+    )
+    return [sample for _ in range(2) for batch in loader for sample in batch]
+
+
+def same(a, b):
+    assert [s.id for s in a] == [s.id for s in b]
+    for one, other in zip(a, b, strict=True):
+        assert one.views == other.views
+        assert all(torch.equal(pixels, other.frames[size]) for size, pixels in one.frames.items())
+        assert torch.equal(one.density, other.density)
+        assert torch.equal(one.fixations, other.fixations)
+
+
+@pytest.mark.parametrize("cache", ["none", "memory"])
+def test_any_number_of_workers_returns_the_same_samples(dhf1k_tree, cache):
+    data = DHF1K(root=dhf1k_tree({1: 12, 2: 9}), splits={"train": "1-2"}, register=False, may_be_empty=True)
+    samples = VideoSamples(data.videos("train"), VIEWS, GRID, cache=cache, flip=True)
+    alone = load(samples, 4, 0, None)  # the parent has used the decoder before it forks
+    assert len(alone) == 16
+    same(load(samples, 4, 1, "fork"), alone)
+    same(load(samples, 4, 2, "fork"), alone)
+
+
+@pytest.mark.slow
+def test_spawned_workers_return_the_same_samples(dhf1k_tree, tmp_path):
+    data = DHF1K(root=dhf1k_tree({1: 12, 2: 9}), splits={"train": "1-2"}, register=False, may_be_empty=True)
+    videos = data.videos("train")
+    for size in {spec.size for spec in VIEWS.values()}:
+        for video in videos:
+            frame_cache.build(tmp_path / "cache", video.id, video.open, video.sources(), size)
+    for cache in ("none", tmp_path / "cache"):
+        samples = VideoSamples(videos, VIEWS, GRID, cache=cache)
+        same(load(samples, 3, 2, "spawn"), load(samples, 3, 0, None))
 
 
 def test_samples_survive_pickling_without_their_frames(dot_videos):
