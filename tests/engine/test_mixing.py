@@ -14,6 +14,7 @@ from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
 from saliency.distillation.dml import DML
 from saliency.distillation.kd import KD
+from saliency.distillation.kl_dp import KLDP
 from saliency.engine.trainer import best_file, train
 from saliency.errors import InputError
 from saliency.models.digits import CNNConfig, MLPConfig
@@ -26,6 +27,7 @@ ADAM = Optimizer(lr=1e-2)
 SGD = Optimizer(name="sgd", lr=0.1, schedule="cosine", warmup_steps=2, clip_norm=1.0)
 LARGE = InputSpec(length=4, stride=2, size=(16, 24), mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 """Another size, stride and normalisation than the toy model's own."""
+LARGE_TIME = InputSpec(length=4, size=(8, 12))
 
 
 def toy(learners, distiller, *, epochs=2, task=None) -> Run:
@@ -179,3 +181,30 @@ def test_models_with_heads_of_different_tasks_are_refused(tmp_path):
         train(replace(run, task=ClassificationTask()), tmp_path / "classes")
     with pytest.raises(TypeError, match=r"saliency task wants maps \(B, H, W\) from a model, got \(4, 10\)"):
         train(replace(run, task=SaliencyTask()), tmp_path / "task")
+
+
+def test_frozen_copies_are_the_learners_as_a_stage_begins(tmp_path):
+    """KL+DP with one teacher after the other: each stage freezes the student that the one before has made."""
+    learners = {
+        "student": Learner(model=ToyNetConfig(), optimizer=ADAM),
+        "first": Learner(model=ToyNetConfig(width=6), optimizer=None),
+        "second": Learner(model=ToyNetConfig(input=LARGE_TIME), optimizer=None),
+    }
+    stages = [
+        Stage(
+            name=teacher,
+            epochs=2,
+            start=start,
+            frozen={"initial": "student"},
+            distiller=KLDP(teachers=(teacher,), initial="initial", supervised=True, task_weight=1.0),
+        )
+        for teacher, start in (("first", None), ("second", "first"))
+    ]
+    train(replace(toy(learners, TaskOnly()), stages=tuple(stages)), tmp_path)
+    lines = log(tmp_path)
+    beginnings = [line for line in lines if line["step"] == 1]
+    assert [line["stage"] for line in beginnings] == ["first", "second"]
+    for line in beginnings:
+        assert line["loss/student"] == line["loss/initial"]
+    assert all(line["loss/student"] != line["loss/initial"] for line in lines if line["step"] > 1)
+    assert beginnings[1]["loss/initial"] < beginnings[0]["loss/initial"]
