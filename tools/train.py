@@ -11,8 +11,11 @@ from rich.logging import RichHandler
 from saliency import cli
 from saliency.config import overrides
 from saliency.config.load import load_run
+from saliency.config.run import Run
+from saliency.engine.dry_run import dry_run, with_synthetic_videos
 from saliency.engine.interrupt import Interrupted
 from saliency.engine.seeds import train_seeds
+from saliency.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,8 @@ class Arguments:
         resume: go on with what the folder holds.
         force: resume although the config has changed.
         seeds: number of seeds to run, one after the other, with a table over all of them.
+        dry_run: do that many real steps of every stage, say what the run would cost, and keep nothing.
+        synthetic: with --dry-run: measure with made-up videos, before the data set is there.
         options: list every option of the config with its type and value, and exit.
     """
 
@@ -35,6 +40,8 @@ class Arguments:
     resume: bool = False
     force: bool = False
     seeds: int = 1
+    dry_run: int | None = None
+    synthetic: bool = False
     options: bool = False
 
 
@@ -47,6 +54,11 @@ def main() -> int:
         for path, kind, value in overrides.options(run):
             print(f"{path}={value}  ({kind})")
         return 0
+    if arguments.dry_run is not None:
+        rehearse(with_synthetic_videos(run) if arguments.synthetic else run, arguments.dry_run)
+        return 0
+    if arguments.synthetic:
+        raise InputError("--synthetic goes with --dry-run N: nothing can be learnt from made-up videos")
     try:
         train_seeds(
             run,
@@ -59,6 +71,20 @@ def main() -> int:
         logging.getLogger(__name__).warning("%s; go on with --resume", request)
         return request.exit_status
     return 0
+
+
+def rehearse(run: Run, steps: int) -> None:
+    """Print what each stage of a run costs."""
+    costs = []
+    for cost in dry_run(run, steps):
+        costs.append(cost)
+        seconds = ", ".join(f"{value:.2f}" for value in cost.step_seconds) or "none"
+        print(
+            f"{cost.stage}: {cost.steps:,} steps of {run.train.batch_size} samples; measured {seconds} s a step, "
+            f"{cost.samples_per_second:.3g} samples/s, peak memory {cost.memory_gib:.1f} GiB; scoring the validation "
+            f"set takes {cost.validation_seconds:.0f} s, {cost.validations} times; in all {cost.hours:.2f} hours"
+        )
+    print(f"{run.name}: {sum(cost.hours for cost in costs):.2f} hours for all stages, nothing was kept")
 
 
 if __name__ == "__main__":

@@ -138,7 +138,11 @@ class Logbook:
                     self.console.print(f"  {path}  best {run.task.monitor} {best:.4f}", highlight=False, soft_wrap=True)
         for name, count in skipped.items():
             self.console.print(f"  {name} skipped {count} steps (see {self.folder / LOG})", highlight=False)
-        self.console.print(f"  log {self.folder / LOG}, curves: tensorboard --logdir {self.folder / 'tensorboard'}")
+        self.console.print(
+            f"  log {self.folder / LOG}, curves: tensorboard --logdir {self.folder / 'tensorboard'}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def end(self) -> None:
         """Close the stage."""

@@ -7,6 +7,7 @@ that was stopped anywhere goes on from its last checkpoint with the same numbers
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -171,6 +172,7 @@ class Trainer:
         self.training, self.validation = training, validation
         self.device = world.device
         self.loss_scale: LossScale | None = None
+        self.validation_loaders: dict[int | None, DataLoader[Any]] = {}
         self.recent: list[list[str]] = []  # ids of the samples of each step since the last log line
         self.offsets, spent = {}, 0  # epochs spent before each stage
         for stage in run.stages:
@@ -222,6 +224,28 @@ class Trainer:
                 raise interrupt.Interrupted(self.request.signal or 15)
         self.logbook.end()
 
+    def rehearse(self, stage: Stage, count: int) -> tuple[int, list[float], float]:
+        """Do the first `count` steps of a stage from random weights and score one batch, keeping nothing.
+
+        Returns:
+            the steps of the whole stage, seconds of each step done, seconds of scoring one sample.
+        """
+        learners = self._make_learners(replace(stage, start=None), None, Progress())
+        steps = self._steps(stage, 0)
+        meter = Meter([learner.name for learner in learners], self.device)
+        self.loss_scale = LossScale(Progress().loss_scale, self.device) if self.run.train.precision == "fp16" else None
+        parts = iter(self._loader(self.training, steps, self.run.train.workers))
+        seconds = []
+        for number in range(min(count, steps.total)):
+            begin = time.perf_counter()
+            self._step(stage, learners, parts, steps, number, meter)
+            meter.read(self.world)  # waits for the device
+            seconds.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        self._scores(learners, 0, limit=1)
+        size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
+        return steps.total, seconds, (time.perf_counter() - begin) / min(size, len(self.validation))
+
     def _steps(self, stage: Stage, first: int) -> Steps:
         return Steps(
             seed=self.run.train.seed,
@@ -235,7 +259,7 @@ class Trainer:
             offset=self.offsets[stage.name],
         )
 
-    def _loader(self, samples: Samples, batches: Any, workers: int) -> DataLoader[Any]:
+    def _loader(self, samples: Samples, batches: Any, workers: int, *, keep_workers: bool = False) -> DataLoader[Any]:
         return DataLoader(
             samples,  # pyright: ignore[reportArgumentType]  # any object with __len__ and __getitem__
             batch_sampler=batches,
@@ -243,6 +267,7 @@ class Trainer:
             num_workers=workers,
             pin_memory=self.device.type == "cuda",
             multiprocessing_context="spawn" if workers else None,
+            persistent_workers=keep_workers and workers > 0,
         )
 
     # One step
@@ -342,31 +367,43 @@ class Trainer:
 
     # Validation, logging, saving
 
-    @torch.no_grad()
     def _validate(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
         """Score every learner on the validation samples and keep its best weights."""
-        size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
-        mine = range(self.world.rank, len(self.validation), self.world.size)
-        batches = [list(mine[at : at + size]) for at in range(0, len(mine), size)]
         scored = [learner for learner in learners if not learner.stopped]
-        tallies = {learner.name: Tally(self.run.task) for learner in scored}
-        for learner in scored:
+        for learner, scores in zip(scored, self._scores(scored, progress.step), strict=True):
+            self.logbook.scores(stage.name, learner.name, progress.step, scores)
+            self._keep_best(stage, learner, progress, scores)
+
+    @torch.no_grad()
+    def _scores(self, learners: list[Trained], step: int, limit: int | None = None) -> list[dict[str, float]]:
+        """Score learners on the validation samples, or on `limit` batches of them."""
+        loader = self._validation_loader(limit)
+        tallies = {learner.name: Tally(self.run.task) for learner in learners}
+        for learner in learners:
             learner.model.eval()
             self.world.share_buffers(learner.model)
-        for number, raw in enumerate(self._loader(self.validation, batches, min(self.run.train.workers, len(batches)))):
+        for number, raw in enumerate(loader):
             batch = self.validation.prepare(raw, self.device)
-            for learner in scored:
+            for learner in learners:
                 pred = self.run.task.align(learner.model(batch.inputs[learner.view]), batch.target)
                 tallies[learner.name].add(pred, batch.target)
                 if number == 0 and self.world.main and isinstance(self.run.task, Pictures):
                     spec = learner.config.model.input
                     picture = self.run.task.picture(batch.inputs[learner.view], batch.target, pred, spec)
-                    self.logbook.picture(learner.name, progress.step, picture)
-        for learner in scored:
+                    self.logbook.picture(learner.name, step, picture)
+        for learner in learners:
             learner.model.train(learner.active)
-            scores = tallies[learner.name].scores(self.world)
-            self.logbook.scores(stage.name, learner.name, progress.step, scores)
-            self._keep_best(stage, learner, progress, scores)
+        return [tallies[learner.name].scores(self.world) for learner in learners]
+
+    def _validation_loader(self, limit: int | None) -> DataLoader[Any]:
+        """Make the loader of this process's share once: starting workers costs seconds."""
+        if limit not in self.validation_loaders:
+            size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
+            mine = range(self.world.rank, len(self.validation), self.world.size)
+            batches = [list(mine[at : at + size]) for at in range(0, len(mine), size)][:limit]
+            workers = min(self.run.train.workers, len(batches))
+            self.validation_loaders[limit] = self._loader(self.validation, batches, workers, keep_workers=True)
+        return self.validation_loaders[limit]
 
     def _keep_best(self, stage: Stage, learner: Trained, progress: Progress, scores: Mapping[str, float]) -> None:
         monitor = self.run.task.monitor

@@ -18,7 +18,7 @@ from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.engine import interrupt
-from saliency.engine.trainer import Trainer, best_file, train
+from saliency.engine.trainer import LossScale, Trainer, best_file, train
 from saliency.errors import InputError
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.types import InputSpec
@@ -213,6 +213,9 @@ def test_a_learner_that_goes_nan_is_stopped_and_leaves_the_others_alone(tmp_path
     assert "learner bad is stopped" in caplog.text
     losses = [line["loss/bad"] for line in read_log(tmp_path / "mixed")]
     assert math.isnan(losses[-1])
+    skipped = read_log(tmp_path / "mixed", "skipped")
+    assert [(line["learner"], line["step"]) for line in skipped] == [("bad", 3), ("bad", 4)]
+    assert all(len(line["ids"]) == 4 for line in skipped), "the samples of the step by name"
 
 
 def test_a_nan_learner_does_not_teach_and_is_not_taught(tmp_path: Path) -> None:
@@ -223,6 +226,54 @@ def test_a_nan_learner_does_not_teach_and_is_not_taught(tmp_path: Path) -> None:
     assert last["taught/bad"] == 0
     assert last["taught/a"] + last["taught/b"] == pytest.approx(1.0)
     assert math.isfinite(last["transfer"]) and math.isfinite(last["loss/a"])
+
+
+def test_half_precision_scales_the_loss_and_survives_overflow(tmp_path: Path) -> None:
+    run = replace(toy_run(precision="fp16", max_bad_steps=20), stages=toy_run().stages[:1])
+    whole = replace(run, train=replace(run.train, precision="fp32"))
+    train(run, tmp_path / "half")
+    train(whole, tmp_path / "whole")
+    half, whole_log = read_log(tmp_path / "half"), read_log(tmp_path / "whole")
+    assert half[-1]["loss/b"] == pytest.approx(whole_log[-1]["loss/b"], rel=0.05)
+
+
+def test_loss_scale_halves_after_overflow_and_doubles_after_good_steps() -> None:
+    scale = LossScale([1024.0, 0.0], torch.device("cpu"))
+    good, bad = torch.tensor(0.0), torch.tensor(1.0)
+    scale.update([good, bad])
+    assert scale.state() == [512.0, 0.0]
+    for _ in range(LossScale.PATIENCE - 1):
+        scale.update([good, good])
+    assert scale.state() == [512.0, LossScale.PATIENCE - 1]
+    scale.update([good])
+    assert scale.state() == [1024.0, 0.0]
+
+
+class MarkedData(ToyData):
+    """Toy data that can say which it is."""
+
+    mark = "one"
+
+    def training(self, views):
+        samples = super().training(views)
+        samples.fingerprint = lambda: self.mark
+        return samples
+
+
+def test_resume_on_other_data_is_refused_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = replace(toy_run(), data=MarkedData(), stages=toy_run().stages[:1])
+    train(run, tmp_path)
+    monkeypatch.setattr(MarkedData, "mark", "two")
+    with pytest.raises(InputError, match='training: "one" -> "two"'):
+        train(run, tmp_path, resume=True)
+    train(run, tmp_path, resume=True, force=True)
+
+
+def test_summary_says_where_everything_lies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(replace(toy_run(), stages=toy_run().stages[:1]), tmp_path)
+    text = capsys.readouterr().err
+    assert str(best_file(tmp_path, "scratch", "a")) in text
+    assert "best loss" in text and str(tmp_path / "log.jsonl") in text
 
 
 def test_all_learners_nan_ends_the_run_with_the_reason(tmp_path: Path) -> None:
