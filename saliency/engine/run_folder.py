@@ -11,6 +11,7 @@ from typing import Any
 from saliency.config.run import Run
 from saliency.config.serial import dumps, encode
 from saliency.engine.checkpoint import write_text
+from saliency.engine.logbook import LOG
 from saliency.errors import InputError
 
 CONFIG = "config.json"
@@ -60,9 +61,16 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
                     f"{folder} was begun under other circumstances ({'; '.join(changes)}); "
                     "bring the old ones back, or add --force to go on with the new ones"
                 )
+        fresh = not (folder / CONFIG).exists()
         write_text(folder / FACTS, json.dumps(dict(facts), indent=2))
         write_text(folder / CONFIG, dumps(run))
-        yield
+        try:
+            yield
+        except InputError:
+            if fresh and not (folder / LOG).exists():  # refused before the first step: free for another try
+                (folder / CONFIG).unlink()
+                (folder / FACTS).unlink()
+            raise
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
