@@ -76,6 +76,12 @@ class FolderVideo(AnnotatedVideo):
             return None
         return read_gaze_csv(self.gaze, self.num_frames, self.fps, self.size)
 
+    def points_outside(self, i: int) -> int:
+        """Return how many points of the gaze file lie outside of the picture during frame `i`."""
+        if self.gaze is None or self.fixation_files:
+            return 0
+        return int(_read_gaze(self.gaze, self.num_frames, self.fps, self.size)[1][i])
+
     def _points(self, i: int) -> np.ndarray:
         gaze = self.observers()
         if gaze is None:
@@ -185,7 +191,6 @@ def map_list(folder: Path, num_frames: int, size: tuple[int, int]) -> tuple[Path
     return tuple(files)
 
 
-@lru_cache(maxsize=8)
 def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -> np.ndarray:
     """Read a gaze file: float32 (observers, num_frames, 2) x, y, NaN where absent.
 
@@ -201,6 +206,12 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
     Raises:
         InputError: a column is missing, a value is not a number, or many points lie outside.
     """
+    return _read_gaze(path, num_frames, fps, size)[0]
+
+
+@lru_cache(maxsize=8)
+def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The gaze of `read_gaze_csv`, and per frame the number of points outside of the picture, int (num_frames,)."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -220,7 +231,8 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
     who = np.array([names.index(row[0]) for row in rows], dtype=np.int64)
     frame = np.floor(values[:, 0] * (fps if when == "time" else 1.0))
     seen = np.isfinite(values).all(axis=1)
-    good = seen & is_inside(values[:, 1:], size) & (frame >= 0) & (frame < num_frames)
+    inside, during = is_inside(values[:, 1:], size), (frame >= 0) & (frame < num_frames)
+    good = seen & inside & during
     if seen.sum() - good.sum() > OUTSIDE_LIMIT * seen.sum():
         raise InputError(
             f"{path}: {seen.sum() - good.sum()} of {seen.sum()} points lie outside of {size[1]}x{size[0]} pixels and "
@@ -236,4 +248,4 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
     with np.errstate(invalid="ignore"):
         points = (gaze / count).astype(np.float32)
     points.setflags(write=False)  # shared between calls
-    return points
+    return points, np.bincount(frame[seen & during & ~inside].astype(np.int64), minlength=num_frames)

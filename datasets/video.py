@@ -4,6 +4,7 @@ The way of a sample: pick a target frame -> union of the frames that the learner
 (worker, uint8) -> resize and normalise per learner (device) -> `Batch`.
 """
 
+import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,6 +115,11 @@ class AnnotatedVideo(ABC):
         None when the data set does not tell observers apart.
         """
         return None
+
+    def points_outside(self, i: int) -> int:
+        """Return how many gaze points of frame `i` lie outside of the picture and so are no fixations."""
+        del i
+        return 0
 
 
 class VideoData(Protocol):
@@ -249,6 +255,19 @@ class VideoSamples(Dataset[ClipSample]):
 
     def __len__(self) -> int:
         return len(self.videos) * self.clips_per_video if self.targets is None else len(self.targets)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the videos' names, lengths, sizes and bytes on disk, and of eight videos' fixations."""
+        digest = hashlib.sha256()
+        for video in self.videos:
+            length = video.path.stat().st_size if video.path.is_file() else 0
+            digest.update(f"{video.id}\0{video.num_frames}\0{video.size}\0{length}\n".encode())
+        for video in self.videos[:: max(1, len(self.videos) // 8)]:
+            try:
+                digest.update(np.packbits(video.fixations(video.num_frames // 2)).tobytes())
+            except (InputError, OSError):
+                digest.update(b"unreadable")
+        return digest.hexdigest()
 
     def __getitem__(self, key: int | Key) -> ClipSample:
         if self.targets is not None:

@@ -27,7 +27,7 @@ from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.mini import Mini
 from saliency.datasets.ucf_sports import UCFSports
 from saliency.datasets.video import AnnotatedVideo
-from saliency.engine import parquet
+from saliency.engine import parquet, protocols
 from saliency.engine.baselines import (
     Ensemble,
     MapFolder,
@@ -80,7 +80,7 @@ class Arguments:
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
-        gallery: also write an HTML page with the N best, median and worst frames of each.
+        gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none.
         gallery_metric: orders the frames of that page.
         export: dhf1k-test writes the maps that DHF1K's organisers score, and checks them.
     """
@@ -127,22 +127,21 @@ def main() -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
     )
-    if arguments.per_frame == "parquet":
-        parquet.require()
     with join(arguments.device) as world:
         return evaluate(arguments, console, world) if arguments.export is None else export(arguments, console, world)
 
 
 def evaluate(arguments: Arguments, console: Console, world: World) -> int:
     """Score what the arguments name."""
+    protocol = protocol_named(arguments.protocol)
+    if arguments.shuffled is not None:
+        protocol = protocol.with_shuffled(arguments.shuffled)
+    check(arguments, protocol)
     data, split = find_data(arguments)
     videos = data.videos(split)
     name = arguments.data if arguments.data in SPLITS else Path(arguments.data).resolve().name
     dataset = name if name == split else f"{name} {split}"
     predictors = find_predictors(arguments, data, videos, world)
-    protocol = protocol_named(arguments.protocol)
-    if arguments.shuffled is not None:
-        protocol = protocol.with_shuffled(arguments.shuffled)
     with progress_bar(console, shown=world.main) as bar:
         task = bar.add_task(dataset, total=None)
         results = evaluate_dataset(
@@ -196,6 +195,22 @@ def export(arguments: Arguments, console: Console, world: World) -> int:
             time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
         print(f"{check_submission(method)} maps of {len(videos)} videos, complete: {method}")
     return 0
+
+
+def check(arguments: Arguments, protocol: protocols.Protocol) -> None:
+    """Refuse what would fail or be ignored only after hours of scoring.
+
+    Raises:
+        InputError: a number is too small, a metric unknown, or pyarrow missing.
+    """
+    for name, value, least in (("batch-size", arguments.batch_size, 1), ("gallery", arguments.gallery, 0)):
+        if value < least:
+            raise InputError(f"--{name} must be at least {least}, got {value}")
+    metric, known = arguments.gallery_metric, protocol.metrics
+    if arguments.gallery and metric not in known:
+        raise InputError(f"--gallery-metric {metric} is none of {', '.join(known)}{nearest(metric, known)}")
+    if arguments.per_frame == "parquet":
+        parquet.require()
 
 
 def find_data(arguments: Arguments) -> tuple[Data, str]:

@@ -344,6 +344,7 @@ class MapFolder:
             raise InputError(f"{folder} has both PNG and NPY maps; keep one kind")
         found.sort(key=lambda path: (_number(path) or 0, path.name))
         if len(found) == video.num_frames:
+            _check_numbers(found)
             return dict(enumerate(found))
         if len(found) > video.num_frames:
             raise InputError(
@@ -383,6 +384,16 @@ def read_map(path: Path) -> Tensor:
     if values.ndim != 2 or not values.size or values.dtype.kind not in "fiub":
         raise InputError(f"{path} has shape {values.shape} of {values.dtype}; expected one (h, w) map of numbers")
     return torch.from_numpy(values.astype(np.float32))
+
+
+def _check_numbers(files: Sequence[Path]) -> None:
+    """Refuse numbers with a gap: the maps behind it would be taken for frames they do not belong to."""
+    numbers = [_number(path) for path in files]
+    for path, number, before in zip(files[1:], numbers[1:], numbers, strict=False):
+        if number is not None and before is not None and number != before + 1:
+            raise InputError(
+                f"{path} comes after number {before}; number the maps of a video without gaps, one a frame"
+            )
 
 
 def _number(path: Path) -> int | None:

@@ -253,6 +253,8 @@ def oddities(result: Result) -> str:
         "constant_pred": "frames with a constant prediction",
         "outside_points": "gaze points outside the image",
     }
+    if "maps" in result.metadata.get("predictor", {}):  # models have sizes of their own, files should have the video's
+        reasons["resized_pred"] = "maps of another size than the video, resized to it"
     return ", ".join(f"{counts[flag]} {reason}" for flag, reason in reasons.items() if counts[flag])
 
 
@@ -260,7 +262,8 @@ def warn_about(result: Result) -> None:
     """Log the oddities of a result, and warn if there is no shuffled AUC at all."""
     if told := oddities(result):
         log.info("%s on %s, %d frames: %s", result.name, result.dataset, len(result.rows), told)
-    if "auc_shuffled" in result.protocol.metrics and not result.summary()["auc_shuffled"].n_valid:
+    found = result.summary().get("auc_shuffled")
+    if found is not None and not found.n_valid and found.n_bad < found.n_total:
         log.warning(
             "%s on %s: no shuffled AUC, because no other video lends it negatives; "
             "use --shuffled video (protocol.with_shuffled)",

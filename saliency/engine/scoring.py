@@ -52,7 +52,8 @@ def load_truth(video: AnnotatedVideo, frame: int, protocol: Protocol, pool: Fixa
     Raises:
         InputError: a map is missing, unreadable or of the wrong size.
     """
-    return make_truth(video, frame, video.density(frame), video.fixations(frame), protocol, pool)
+    density, fixations = video.density(frame), video.fixations(frame)
+    return make_truth(video, frame, density, fixations, protocol, pool, video.points_outside(frame))
 
 
 def make_truth(
@@ -145,7 +146,7 @@ def score(
     if not bool(torch.isfinite(low) & torch.isfinite(high)):
         if on_bad == "raise":
             raise InputError(
-                f"{where}: the prediction has NaN or infinite values; mend the model, or count such frames"
+                f"{where}: the prediction has NaN or infinite values; mend the model, or count them (--count-bad)"
             )
         flags["bad_pred"] = 1
         nothing = dict.fromkeys(protocol.metrics, float("nan"))

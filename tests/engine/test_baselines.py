@@ -18,7 +18,7 @@ from saliency.engine.baselines import (
     mean_train_map,
     read_map,
 )
-from saliency.engine.evaluator import evaluate, evaluate_many
+from saliency.engine.evaluator import evaluate, evaluate_many, oddities
 from saliency.engine.predictor import Predictor
 from saliency.errors import InputError
 from saliency.types import InputSpec
@@ -187,6 +187,22 @@ def test_map_folder_with_gaps_serves_the_frames_it_has(gaze_video, tmp_path):
     assert np.array_equal(got[2].numpy(), maps[2])
     with pytest.raises(InputError, match=r"none for frame 1 \(0002.png\) and 0 others"):
         list(folder.maps(gaze_video(), range(6)))
+
+
+def test_map_folder_refuses_a_gap_that_another_file_hides(gaze_video, tmp_path):
+    write_maps(tmp_path / "001", 7)
+    (tmp_path / "001" / "clip_0003.png").unlink()
+    with pytest.raises(
+        InputError, match=r"clip_0004.png comes after number 2; number the maps of a video without gaps"
+    ):
+        list(MapFolder(name="x", root=tmp_path).maps(gaze_video(), range(6)))
+
+
+def test_maps_of_another_size_are_resized_and_told(gaze_video, tmp_path):
+    write_maps(tmp_path / "001", 6)
+    write_maps(tmp_path / "002", 6)
+    result = evaluate(MapFolder(name="x", root=tmp_path), [gaze_video("001"), gaze_video("002")])
+    assert oddities(result) == "12 maps of another size than the video, resized to it"
 
 
 def test_map_folder_takes_a_folder_for_each_part_of_a_joined_video(gaze_video, tmp_path):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.engine.evaluator import evaluate, evaluate_many, frames_to_score
+from saliency.engine.baselines import chance
+from saliency.engine.evaluator import evaluate, evaluate_many, frames_to_score, oddities
 from saliency.engine.protocols import CANONICAL, DHF1K, MSU, PROTOCOLS, TMFI, UNISAL, VINET, Protocol, protocol_named
 from saliency.engine.result import Result
 from saliency.engine.scoring import prepare
@@ -358,3 +359,11 @@ def test_protocols_by_name():
         Protocol(name="x", metrics=("ccc",), shuffled=None)
     with pytest.raises(InputError, match="has no shuffled AUC"):
         VINET.with_shuffled("video")
+
+
+def test_gaze_outside_the_picture_is_counted(mini_like):
+    gaze = mini_like[0].gaze
+    gaze.write_text(gaze.read_text() + "9,1,70.0,20.0\n9,2,10.0,-1.0\n")
+    result = evaluate(chance(), mini_like)
+    assert [row.flags["outside_points"] for row in result.rows] == [0, 1, 1, 0, 0, 0, 0]
+    assert "2 gaze points outside the image" in oddities(result)

@@ -97,9 +97,10 @@ def test_checkpoint_and_its_maps_score_alike(data, weights, tmp_path, capsys):
     out = tmp_path / "out"
     code = run(
         "evaluate", "--data", str(data), "--weights", f"net={weights}", "--maps", *maps, "--baselines", "chance",
-        "other-observers", "--out", str(out), "--gallery", "1", "--device", "cpu",
+        "other-observers", "--out", str(out), "--gallery", "1", "--device", "cpu", "--per-frame", "parquet",
     )  # fmt: skip
     assert code == 0
+    assert all((out / name / "frames.parquet").is_file() for name in ("net", "chance"))
     results = {path.name: Result.load(path) for path in out.iterdir()}
     assert set(results) == {"net", "float", "eight", "chance", "other_observers"}
     assert results["net"].dataset == "toy test"
@@ -119,7 +120,7 @@ def test_checkpoint_and_its_maps_score_alike(data, weights, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "| other observers † |" in shown and "Published, not re-run" in shown
     tables = json.loads((tmp_path / "table" / "leaderboard.json").read_text())["tables"]
-    assert [table["dataset"] for table in tables] == ["toy test", "DHF1K"]
+    assert [table["dataset"] for table in tables] == ["toy test", "DHF1K", "UCF Sports", "Hollywood-2"]
     assert {row["kind"] for row in tables[0]["rows"]} == {"model", "baseline", "ceiling"}
 
 
@@ -162,6 +163,12 @@ def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
         (("--data", "TOY", "--ensemble"), "give at least two --weights"),
         (("--data", "TOY", "--export", "dhf1k-test"), "needs DHF1K's test videos"),
         (("--weights", "none.safetensors"), "none.safetensors"),
+        (("--data", "TOY", "--baselines", "chance", "--batch-size", "0"), "--batch-size must be at least 1, got 0"),
+        (("--data", "TOY", "--baselines", "chance", "--gallery", "-1"), "--gallery must be at least 0"),
+        (
+            ("--data", "TOY", "--baselines", "chance", "--gallery", "1", "--gallery-metric", "ncc"),
+            "--gallery-metric ncc is none of cc, nss, ",
+        ),
     ],
 )
 def test_bad_input_is_one_line(data, tmp_path, arguments, message):
