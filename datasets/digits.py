@@ -5,6 +5,7 @@
 """
 
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,6 +81,10 @@ class DigitSamples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the images and labels."""
+        return hashlib.sha256(self.images.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()
 
     def __getitem__(self, key: Any) -> Any:
         """The key itself: the images are in memory, and `prepare` takes a whole batch at once."""

@@ -6,6 +6,7 @@ Classes are numbered in the alphabetical order of their folders, as every publis
 An image is decoded once for all learners; each gets its own size, crop, interpolation and normalisation of it.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,6 +149,11 @@ class FolderImages:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the images' names and classes."""
+        names = "\n".join(f"{path.parent.name}/{path.name}\0{label}" for path, label in self.files)
+        return hashlib.sha256(names.encode()).hexdigest()
 
     def __getitem__(self, key: int | tuple[int, int, int]) -> ImageSample:
         path, label = self.files[key[2] if isinstance(key, tuple) else key]

@@ -106,6 +106,10 @@ class SegmentationSamples:
     def __len__(self) -> int:
         return len(self.source)
 
+    def fingerprint(self) -> str:
+        """Return a hash of the images' names."""
+        return hashlib.sha256("\n".join(self.source.name(i) for i in range(len(self))).encode()).hexdigest()
+
     def __getitem__(self, key: int | tuple[int, int, int]) -> SegmentationSample:
         index = key[-1] if isinstance(key, tuple) else key
         image, labels = self.source.read(index)
