@@ -97,6 +97,8 @@ class Training:
         validate_every: epochs between validations (the last epoch is always validated).
         checkpoint_every: steps between checkpoints to resume from.
         keep: how many of those are kept.
+        keep_best: metrics, besides the one that the task monitors, by which a learner's best weights are kept too,
+            as STAGE/LEARNER.METRIC.safetensors.
         log_every: steps between log lines; the loop waits for the device only there.
         max_bad_steps: a learner is stopped after this many non-finite steps in a row.
         threads: CPU threads of the main process; None leaves torch's choice.
@@ -115,6 +117,7 @@ class Training:
     validate_every: int = 1
     checkpoint_every: int = 200
     keep: int = 2
+    keep_best: tuple[str, ...] = ()
     log_every: int = 20
     max_bad_steps: int = 10
     threads: int | None = None

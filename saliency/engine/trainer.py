@@ -25,6 +25,7 @@ from saliency.engine.checkpoint import Checkpoint
 from saliency.engine.distributed import World, join
 from saliency.engine.logbook import Logbook
 from saliency.engine.parameter_groups import parameter_groups
+from saliency.engine.protocols import LOWER_IS_BETTER
 from saliency.engine.sampler import Steps, seed_of
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_weights, save_model
@@ -55,6 +56,9 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
             # before the folder is claimed: a run whose data is missing leaves nothing behind
             training, validation = run.data.training(views), run.data.validation(views)
             check_split(run.train, len(training), world.size)
+            if unknown := set(run.train.keep_best) - {"loss", *run.task.metrics}:
+                known = ["loss", *run.task.metrics]
+                raise InputError(f"train.keep_best: no metric {sorted(unknown)}; this task has {known}")
         facts = {"processes": world.size, "training": fingerprint(training), "validation": fingerprint(validation)}
         with world.together():
             if world.main:
@@ -138,7 +142,7 @@ class Progress:
 
     Attributes:
         step: steps done.
-        best: learner -> best monitored value so far.
+        best: name of the file of kept weights -> best value so far, higher is better.
         stopped: learners taken out for non-finite values.
         bad_steps: learner -> non-finite steps in a row.
         skipped: learner -> non-finite steps in all.
@@ -406,23 +410,23 @@ class Trainer:
         return self.validation_loaders[limit]
 
     def _keep_best(self, stage: Stage, learner: Trained, progress: Progress, scores: Mapping[str, float]) -> None:
+        """Keep the learner's weights if they are the best so far by the monitored metric, or by another asked for."""
         monitor = self.run.task.monitor
-        value = scores[monitor] if monitor != "loss" else -scores["loss"]
-        best = progress.best.get(learner.name)
-        if learner.optimizer is None or not math.isfinite(value) or (best is not None and value <= best):
+        if learner.optimizer is None:
             return
-        progress.best[learner.name] = value
-        if self.world.main:
-            path = best_file(self.folder, stage.name, learner.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            facts = {
-                "run": self.run.name,
-                "stage": stage.name,
-                "learner": learner.name,
-                "step": str(progress.step),
-            }
-            facts |= {f"val_{name}": f"{score:.6g}" for name, score in scores.items()}
-            save_model(path, learner.model, learner.config.model, facts)
+        facts = {"run": self.run.name, "stage": stage.name, "learner": learner.name, "step": str(progress.step)}
+        facts |= {f"val_{name}": f"{score:.6g}" for name, score in scores.items()}
+        for metric in dict.fromkeys((monitor, *self.run.train.keep_best)):
+            file = learner.name if metric == monitor else f"{learner.name}.{metric}"
+            value = -scores[metric] if metric == "loss" or metric in LOWER_IS_BETTER else scores[metric]
+            best = progress.best.get(file)
+            if not math.isfinite(value) or (best is not None and value <= best):
+                continue
+            progress.best[file] = value
+            if self.world.main:
+                path = best_file(self.folder, stage.name, file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_model(path, learner.model, learner.config.model, facts)
 
     def _log(
         self,

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -256,7 +258,7 @@ class MarkedData(ToyData):
 
     def training(self, views):
         samples = super().training(views)
-        samples.fingerprint = lambda: self.mark
+        samples.fingerprint = lambda: self.mark  # pyright: ignore[reportAttributeAccessIssue]
         return samples
 
 
@@ -274,6 +276,23 @@ def test_summary_says_where_everything_lies(tmp_path: Path, capsys: pytest.Captu
     text = capsys.readouterr().err
     assert str(best_file(tmp_path, "scratch", "a")) in text
     assert "best loss" in text and str(tmp_path / "log.jsonl") in text
+
+
+class ScoredTask(ToyTask):
+    """A toy task with a metric that is best in the beginning."""
+
+    metrics: ClassVar[Mapping[str, Callable]] = {
+        "worst": lambda pred, target: ((pred - target.density) ** 2).mean((-2, -1)),
+    }
+
+
+def test_best_weights_are_kept_for_every_metric_asked_for(tmp_path: Path) -> None:
+    run = replace(toy_run(keep_best=("worst",)), task=ScoredTask(), stages=toy_run().stages[:1])
+    train(run, tmp_path)
+    by_loss, by_worst = weights(tmp_path, "scratch", "a"), weights(tmp_path, "scratch", "a.worst")
+    assert not torch.equal(by_loss["last.weight"], by_worst["last.weight"])
+    with pytest.raises(InputError, match=r"no metric \['cc'\]; this task has \['loss', 'worst'\]"):
+        train(replace(run, train=replace(run.train, keep_best=("cc",))), tmp_path / "other")
 
 
 def test_all_learners_nan_ends_the_run_with_the_reason(tmp_path: Path) -> None:
