@@ -26,6 +26,7 @@ import torch
 import tyro
 
 from saliency.cli import run
+from saliency.engine.distributed import pick_device
 from saliency.engine.environment import environment
 from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
 from saliency.metrics.cc import cc
@@ -48,6 +49,7 @@ class Options:
         others: fixated pixels of other frames.
         rounds: visits of every implementation.
         calls: calls in a row at each visit.
+        device: where batches are scored after the comparison on the CPU: auto, cpu (nowhere else), cuda, cuda:1, ...
         batch: frames scored at once on a CUDA device.
         output: Markdown file to write; default benchmarks/results/<date>-metrics.md.
     """
@@ -58,6 +60,7 @@ class Options:
     others: int = 1500
     rounds: int = 31
     calls: int = 5
+    device: str = "auto"
     batch: int = 64
     output: Path | None = None
 
@@ -273,21 +276,23 @@ def measure(entries: list[Contender], options: Options) -> list[float]:
 
 def measure_cuda(frame: Frame, options: Options) -> str:
     """A line about scoring batches on the GPU, or why there is none."""
-    if not torch.cuda.is_available():
-        return "CUDA: no device here, not measured."
-    given = {name: tensor.expand(options.batch, -1, -1).contiguous().cuda() for name, tensor in frame.tensors.items()}
+    device = pick_device(options.device)
+    if device.type != "cuda":
+        return f"CUDA: {'not asked for' if torch.cuda.is_available() else 'no device here'}, not measured."
+    given = {name: tensor.expand(options.batch, -1, -1).to(device) for name, tensor in frame.tensors.items()}
+    given = {name: tensor.contiguous() for name, tensor in given.items()}
     lines = []
     for title, names in (("AUC-Judd", ("auc_judd",)), ("all DHF1K metrics", DHF1K)):
         seconds = []
         for _ in range(options.rounds + 3):
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
             start = time.perf_counter()
             score(**given, names=names)
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
         each = 1e3 * float(np.median(seconds[3:])) / options.batch
         lines.append(f"{title} {each:.3f} ms per frame")
-    return f"CUDA ({torch.cuda.get_device_name()}, batches of {options.batch}, wall time): {', '.join(lines)}."
+    return f"CUDA ({torch.cuda.get_device_name(device)}, batches of {options.batch}, wall time): {', '.join(lines)}."
 
 
 def shown(value: object) -> str:
@@ -328,6 +333,7 @@ def report(options: Options, entries: list[Contender], milliseconds: list[float]
 def main() -> None:
     """Measure, print and store the table."""
     options = tyro.cli(Options, description=__doc__)
+    pick_device(options.device)  # refuse before measuring
     torch.set_num_threads(1)
     frame = make_frame(options)
     entries = contenders(frame)

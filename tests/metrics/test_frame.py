@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from saliency.errors import InputError
 from saliency.metrics import auc, cc, information_gain, kld, nss, sim
@@ -80,6 +81,28 @@ def test_unknown_names_and_missing_inputs_are_refused():
         score(given["pred"], names=["auc_jud"])
     with pytest.raises(InputError, match="metric auc_shuffled needs others; pass it or leave auc_shuffled out"):
         score(given["pred"], fixations=given["fixations"], names=["auc_shuffled"])
+
+
+class Counting(TorchDispatchMode):
+    """Counts the operations on tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.operations += 1
+        return func(*args, **kwargs or {})
+
+
+def test_no_loop_over_frames():
+    def operations(frames: int) -> int:
+        given = batch(frames=frames)
+        with Counting() as counting:
+            score(**given, names=METRICS)
+        return counting.operations
+
+    assert operations(2) == operations(9)
 
 
 @pytest.mark.gpu
