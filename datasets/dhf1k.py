@@ -181,15 +181,15 @@ class DHF1K:
                 if path.is_file():
                     return path
             if self.frames == "video":
-                raise InputError(f"{videos[0]} is missing")
+                raise InputError(f"{videos[0]} is missing; complete the data set")
         if images.is_dir():
             return images
-        raise InputError(f"neither {videos[0]} nor {images} is there")
+        raise InputError(f"neither {videos[0]} nor {images} is there; complete the data set")
 
     def _check_count(self, maps: Path, number: int, expected: int) -> None:
         """Two look-ups instead of a listing: the last map is there and none follows."""
         if not maps.is_dir():
-            raise InputError(f"{maps} is missing")
+            raise InputError(f"{maps} is missing; complete the data set")
         last, beyond = (maps / f"{i:04d}.png" for i in (expected, expected + 1))
         if not last.is_file() or beyond.is_file():
             wrong = f"{last} is missing" if not last.is_file() else f"{beyond} is one too many"

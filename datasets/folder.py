@@ -121,6 +121,27 @@ class Folder:
             raise InputError(
                 f"{self.root} has no split '{split}'; name its videos in `splits`{nearest(split, self.splits)}"
             )
+        there = self.names()
+        patterns = [pattern.strip() for pattern in self.splits[split].split(",") if pattern.strip()]
+        for pattern in patterns:
+            if not fnmatch.filter(there, pattern):
+                raise InputError(f"{self.root / 'videos'}: holds no video called '{pattern}'{nearest(pattern, there)}")
+        return [
+            self.video(name, path)
+            for name, path in there.items()
+            if any(fnmatch.fnmatchcase(name, p) for p in patterns)
+        ]
+
+    def view(self, spec: InputSpec) -> InputSpec:
+        """Return the clip a model gets: its own."""
+        return spec
+
+    def names(self) -> dict[str, Path]:
+        """Return the name and the file, or folder of frames, of each video.
+
+        Raises:
+            InputError: there is no folder of videos, or two of them have one name.
+        """
         folder = self.root / "videos"
         if not folder.is_dir():
             raise InputError(f"{folder}: is missing; put videos, or folders of frames, there")
@@ -130,21 +151,14 @@ class Folder:
                 if path.stem in there:
                     raise InputError(f"{path}: has the same name as {there[path.stem]}; rename one of them")
                 there[path.stem] = path
-        patterns = [pattern.strip() for pattern in self.splits[split].split(",") if pattern.strip()]
-        for pattern in patterns:
-            if not fnmatch.filter(there, pattern):
-                raise InputError(f"{folder}: holds no video called '{pattern}'{nearest(pattern, there)}")
-        return [
-            self._video(name, path)
-            for name, path in there.items()
-            if any(fnmatch.fnmatchcase(name, p) for p in patterns)
-        ]
+        return there
 
-    def view(self, spec: InputSpec) -> InputSpec:
-        """Return the clip a model gets: its own."""
-        return spec
+    def video(self, name: str, path: Path) -> FolderVideo:
+        """Describe one video.
 
-    def _video(self, name: str, path: Path) -> FolderVideo:
+        Raises:
+            InputError: it cannot be decoded, or its maps do not fit its frames.
+        """
         with open_frames(path, backend=self.backend) as source:
             num_frames, size, fps = len(source), source.size, source.fps
         maps = map_list(self.root / "maps" / name, num_frames, size)
@@ -231,6 +245,8 @@ def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -
     who = np.array([names.index(row[0]) for row in rows], dtype=np.int64)
     frame = np.floor(values[:, 0] * (fps if when == "time" else 1.0))
     seen = np.isfinite(values).all(axis=1)
+    if seen.any() and np.abs(values[seen, 1:]).max() <= 1 < min(size):
+        raise InputError(f"{path}: no x or y is above 1; give pixels of the video, not shares of its size")
     inside, during = is_inside(values[:, 1:], size), (frame >= 0) & (frame < num_frames)
     good = seen & inside & during
     if seen.sum() - good.sum() > OUTSIDE_LIMIT * seen.sum():

@@ -61,7 +61,7 @@ class Statistics:
             values, edges = np.histogram(list(self.agreement_per_video.values()), bins=12)
             chart = bar_chart(
                 values.tolist(),
-                [f"{edge:.1f}" for edge in edges[:-1]],
+                [f"{edge:.2f}" for edge in edges[:-1]],
                 f"videos by agreement of observers: leave-one-out NSS (mean {self.agreement:.2f})",
             )
             cv2.imwrite(str(folder / "agreement.png"), chart)

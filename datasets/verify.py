@@ -18,6 +18,7 @@ import numpy as np
 
 from saliency.datasets import dhf1k, hollywood2, ucf_sports
 from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.folder import Folder
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.map_files import Numbering, image_size
 from saliency.datasets.ucf_sports import UCFSports
@@ -40,6 +41,8 @@ Kind = Literal[
     "missing_fixation",
     "unreadable_map",
     "unreadable_fixation",
+    "unreadable_gaze",
+    "unusable_video",  # of your own: its files do not fit together
     "map_size",
     "empty_map",
     "empty_fixation",
@@ -255,6 +258,11 @@ def check_video(video: AnnotatedVideo, thorough: bool = True) -> Checked:
     except InputError as error:
         fault("unreadable_video", video.path, str(error))
         decoded = 0
+    try:
+        video.observers()
+    except InputError as error:  # once, not for every frame that is made from it
+        fault("unreadable_gaze", video.path, str(error))
+        return Checked(id=video.id, frames=decoded, maps=0, empty=0, size=video.size, faults=faults)
     empty = maps = 0
     for i in range(video.num_frames if thorough and video.annotated else 0):
         try:
@@ -477,6 +485,26 @@ def ucf_sports_items(config: UCFSports) -> tuple[list[Item], list[Fault]]:
             naming = Numbering(prefix=f"{name[:-4]}_{name[-3:]}_", digits=3)
             items.append(_frame_item(folder, naming, expected=published.get(name)))
     return items, _strangers(places, known)
+
+
+def folder_videos(config: Folder) -> tuple[list[AnnotatedVideo], list[Fault]]:
+    """List the videos of a folder of your own, those that cannot be used, and what belongs to no video.
+
+    Raises:
+        InputError: there is no folder of videos.
+    """
+    videos: list[AnnotatedVideo] = []
+    faults: list[Fault] = []
+    names = config.names()
+    for name, path in names.items():
+        try:
+            videos.append(config.video(name, path))
+        except InputError as error:
+            faults.append(Fault(kind="unusable_video", video=name, path=str(path), message=str(error)))
+    for kind in ("maps", "fixations", "gaze"):
+        places = (config.root / kind).iterdir() if (config.root / kind).is_dir() else ()
+        faults += _strangers([path for path in places if path.stem not in names], set())
+    return videos, faults
 
 
 def _frame_item(folder: Path, naming: Numbering, *, any_first: bool = False, expected: int | None = None) -> Item:

@@ -56,6 +56,9 @@ PLACES = {
     ),
 }
 
+EXTRACTED_BYTES = {".png": 350e3, ".jpg": 120e3}
+"""What a detailed frame of 640x360 takes; a simple one takes a quarter."""
+
 console = Console(soft_wrap=True)
 T = TypeVar("T")
 
@@ -97,7 +100,7 @@ class Verify:
         elif isinstance(data, UCFSports):
             items, extra = checks.ucf_sports_items(data)
         else:
-            items = all_videos(data)
+            items, extra = checks.folder_videos(data)
         with progress("checking", len(items)) as advance:
             report = checks.verify(
                 self.dataset,
@@ -156,6 +159,8 @@ class Cache:
     def __call__(self) -> int:
         """Build or check the cache."""
         sizes = self.size or ((224, 384),)
+        if min(min(size) for size in sizes) < 1:
+            raise InputError(f"--size needs a height and a width of at least 1, got {min(sizes)}")
         videos = chosen_videos(data_set(self.dataset, self.root, videos=self.videos, register=False), self.split)
         frames = sum(video.num_frames for video in videos)
         middle = videos[len(videos) // 2]
@@ -214,13 +219,23 @@ class Extract:
         """Extract."""
         data = DHF1K(root=self.root, frames="video", register=not self.own)
         root = data.folder()
+        numbers = parse_numbers(self.videos)
+        try:
+            folders = [self.folder.format(number=number) for number in numbers]
+        except (KeyError, IndexError, ValueError) as error:
+            raise InputError(
+                f"--folder {self.folder}: only {{number}} can be filled in, e.g. {{number:04d}}"
+            ) from error
+        if len(set(folders)) < len(set(numbers)):
+            raise InputError(f"--folder {self.folder}: gives several videos one folder; put {{number}} into it")
         jobs = []
-        for number in parse_numbers(self.videos):
+        for number, folder in zip(numbers, folders, strict=True):
             annotated = (root / "annotation" / f"{number:04d}" / "maps").is_dir()
             video = data.video(root, number, annotated=annotated)
-            jobs.append((video, (self.out or root) / self.folder.format(number=number), self.suffix))
+            jobs.append((video, (self.out or root) / folder, self.suffix))
         frames = sum(video.num_frames for video, _, _ in jobs)
-        console.print(f"{len(jobs)} videos, {frames} frames: about {frames * 350e3 / 1e9:.1f} GB as PNG at 640x360")
+        size = frames * EXTRACTED_BYTES[self.suffix] / 1e9
+        console.print(f"{len(jobs)} videos, {frames} frames: up to about {size:.1f} GB as {self.suffix} at 640x360")
         new = 0
         with progress("extracting", len(jobs)) as advance:
             for written in in_processes(_extract_one, jobs, self.workers):

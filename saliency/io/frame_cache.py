@@ -20,6 +20,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import time
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +44,8 @@ SUFFIX = {"raw": ".frames", "jpeg": ".tar"}
 VERSION = 1
 CHUNK = 16
 """Frames resized at once while a shard is built."""
+ABANDONED = 600.0
+"""Seconds after which a half-written shard that nobody writes to counts as left behind by a killed run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +230,8 @@ def build(
         InputError: a frame cannot be decoded, or the disk is full.
     """
     description = shard_file(folder, video, size, kind)
+    data = description.with_suffix(SUFFIX[kind])
+    _remove_leftovers(data)
     source_hash = content_hash(sources)
     if description.is_file():
         try:
@@ -236,7 +241,6 @@ def build(
             log.info("building again: %s", error)
         description.unlink()
     description.parent.mkdir(parents=True, exist_ok=True)
-    data = description.with_suffix(SUFFIX[kind])
     handle, name = tempfile.mkstemp(dir=data.parent, prefix=f".{data.name}.")
     temporary = Path(name)
     try:
@@ -271,6 +275,13 @@ def build(
     half.write_text(json.dumps(asdict(shard)), encoding="utf-8")
     half.replace(description)
     return True
+
+
+def _remove_leftovers(data: Path) -> None:
+    """Remove what killed runs left of a shard; a file that was written to lately may be another run's."""
+    for part in data.parent.glob(f".{data.name}.*"):
+        if time.time() - part.stat().st_mtime > ABANDONED:
+            part.unlink(missing_ok=True)
 
 
 def estimate(frame: np.ndarray, num_frames: int, size: tuple[int, int], kind: Kind) -> int:

@@ -14,7 +14,7 @@ from saliency.datasets.folder import Folder
 from saliency.datasets.gaze import DHF1K_SIGMA
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.ucf_sports import UCFSports
-from saliency.datasets.verify import Report, dhf1k_items, hollywood2_items, ucf_sports_items, verify
+from saliency.datasets.verify import Report, dhf1k_items, folder_videos, hollywood2_items, ucf_sports_items, verify
 
 
 def run(root: Path, splits: str, **kwargs) -> Report:
@@ -173,6 +173,24 @@ def test_own_videos_are_checked_through_what_they_return(tmp_path, make_video, w
     (tmp_path / "fixations/cat/3.png").write_bytes(b"x")
     counts = verify("cat", tmp_path, Folder(root=tmp_path).videos("test")).counts
     assert counts == {"unreadable_map": 1, "empty_map": 1, "map_without_fixation": 1}
+
+
+def test_own_videos_that_cannot_be_used_are_named_beside_the_others(tmp_path, make_video, write_maps):
+    for name in ("cat", "dog", "eel", "fox"):
+        make_video(tmp_path / f"videos/{name}.mp4", 4)
+    for kind in ("maps", "fixations"):
+        write_maps(tmp_path / kind / "cat", [str(i) for i in range(4)])
+        write_maps(tmp_path / kind / "dog", [str(i) for i in range(3)])
+        write_maps(tmp_path / kind / "gnu", ["0"])
+    (tmp_path / "videos/eel.mp4").write_bytes(b"no video")
+    (tmp_path / "gaze").mkdir()
+    (tmp_path / "gaze/fox.csv").write_text("observer,frame,x,y\nA,0,0.5,0.2\n")
+    videos, faults = folder_videos(Folder(root=tmp_path))
+    assert [video.id for video in videos] == ["cat", "fox"]
+    report = verify("own", tmp_path, videos, extra=faults, thorough=False)
+    assert report.counts == {"unusable_video": 2, "extra_folder": 2, "unreadable_gaze": 1}
+    assert {fault.video for fault in report.faults} == {"dog", "eel", "fox", ""}
+    assert "pixels of the video" in report.faults[-1].message
 
 
 @pytest.mark.slow

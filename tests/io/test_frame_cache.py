@@ -1,6 +1,8 @@
 import json
+import os
 import pickle
 import tarfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,19 @@ def test_frames_come_back(tmp_path, files, kind):
     assert cache.num_frames("v/1", SIZE, files) == 20
     with pytest.raises(IndexError):
         cache.read("v/1", SIZE, files, [20])
+
+
+def test_what_a_killed_run_left_is_removed_later(tmp_path, files):
+    folder = tmp_path / "cache" / "24x32-raw"
+    folder.mkdir(parents=True)
+    for name, age in ((".v~1.frames.old", 2 * frame_cache.ABANDONED), (".v~1.frames.new", 0), (".v~10.frames.x", 9e5)):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (time.time() - age, time.time() - age))
+    make(tmp_path, files, "raw")
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith(".")) == [
+        ".v~1.frames.new",
+        ".v~10.frames.x",
+    ]
 
 
 def test_the_jpeg_shard_is_a_plain_tar(tmp_path, files):

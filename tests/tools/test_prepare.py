@@ -84,6 +84,23 @@ def test_extract_and_stats(prepare, root, tmp_path, capsys):
     assert "2 / 11 / 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["extract", "ROOT", "--videos", "1", "--own", "--folder", "{name}"], "only {number} can be filled in"),
+        (["extract", "ROOT", "--videos", "1,2", "--own", "--folder", "x"], "several videos one folder"),
+        (["extract", "ROOT", "--videos", "one"], "not a number"),
+        (["cache", "dhf1k", "ROOT", "c", "--videos", "1", "--size", "0", "8"], "at least 1"),
+        (["cache", "dhf1k", "ROOT", "c", "--videos", "9"], "is there; complete the data set"),
+        (["stats", "folder", "ROOT", "s"], "videos: is missing"),
+    ],
+)
+def test_wrong_use_is_one_line(prepare, root, command, said):
+    with pytest.raises(InputError) as error:
+        prepare.main([str(root) if word == "ROOT" else word for word in command])
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
 def test_gaze(prepare, root, tmp_path, capsys):
     (root / "exportdata_train").mkdir()
     (root / "exportdata_train/P1_Trail001.txt").write_text("t x y e\n0 720 450 F\n")
