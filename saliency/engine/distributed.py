@@ -63,13 +63,16 @@ class World:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Do something that may fail on one process: then all end, and only those that failed say why."""
+        """Do something that may fail on some processes: then all end, and each reason is given once."""
+        error = None
         try:
             yield
-        except InputError:
-            self.any(True)
-            raise
-        if self.any(False):
+        except InputError as caught:
+            error = caught
+        reasons = self.gather(None if error is None else str(error))
+        if error is not None and str(error) not in reasons[: self.rank]:
+            raise error
+        if any(reason is not None for reason in reasons):
             sys.exit(EXIT_BAD_INPUT)
 
     def share_buffers(self, model: nn.Module) -> None:
