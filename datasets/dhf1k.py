@@ -235,6 +235,9 @@ def find_root(name: str, root: Path | None, variable: str, parts: tuple[str, ...
     given = given.expanduser()
     if not any((given / part).is_dir() for part in parts):
         state = "holds no " + " or ".join(parts) if given.is_dir() else "does not exist"
+        below = sorted(given.iterdir()) if given.is_dir() else []
+        if inner := next((path for path in below if any((path / part).is_dir() for part in parts)), None):
+            state += f" (but {inner} does)"
         raise InputError(f"{name}: {given} {state}; correct the option `root` or {variable}; {where}")
     return given
 

@@ -176,7 +176,9 @@ class Cache:
         if self.dry_run:
             return 0
         if not self.check and need - there > free:
-            raise InputError(f"{self.out}: {need / 1e9:.1f} GB do not fit into {free / 1e9:.1f} GB; use --kind jpeg")
+            raise InputError(
+                f"{self.out}: {need / 1e9:.1f} GB do not fit into {free / 1e9:.1f} GB; free space or use --kind jpeg"
+            )
         jobs = [(self.out, video, size, self.kind, self.check) for video in videos for size in sizes]
         failed = made = 0
         with progress("checking" if self.check else "caching", len(jobs)) as advance:

@@ -142,3 +142,9 @@ def test_raw_gaze_becomes_observers(dhf1k_tree):
     assert gaze[1, 0].tolist() == [32, 24]  # the middle of the screen; the sample at (0, 0) is on a black bar
     assert np.isnan(gaze[1, 1:]).all()
     assert small(root).videos("train")[1].observers() is None
+
+
+def test_a_root_one_folder_too_high_is_told(dhf1k_tree):
+    root = dhf1k_tree({1: 3})
+    with pytest.raises(InputError, match=rf"\(but {root} does\)"):
+        DHF1K(root=root.parent).videos("train")
