@@ -1,7 +1,8 @@
 """Which decoder gives exactly frame i? `python benchmarks/decoders.py [--folder VIDEOS]`.
 
 Every picture of the test videos carries its own number. The videos are made here, with the encoders that come with
-PyAV (`saliency/io/stamped.py`); a folder adds others, e.g. longer ones or of encoders that PyAV lacks.
+PyAV (`saliency/io/stamped.py`), and some of them damaged; two small ones are stored with the tests; a folder adds
+others.
 
 For each file and backend: single frames at random places, each from a fresh reader; random runs of 32 frames from
 one reader; and, for our backends, the whole file in order. "ok" means every one was exact. Frame i is the i-th
@@ -17,6 +18,7 @@ import importlib.util
 import itertools
 import multiprocessing
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,6 +41,8 @@ from saliency.io.frames import Backend, open_frames
 from saliency.io.stamped import RECIPES, read_stamp, write_stamped
 
 RESULTS = Path(__file__).parent / "results"
+STORED = sorted((Path(__file__).parents[1] / "tests" / "data" / "io").glob("*.[am][vp][i4]"))
+"""Small files of encoders that PyAV lacks."""
 RUN = 32
 R = TypeVar("R")
 
@@ -50,7 +54,7 @@ class Options:
     Attributes:
         folder: more test videos with numbers in their pictures.
         about: what these are, for their heading.
-        frames: length of the videos made here.
+        frames: length of the videos made here (stored ones are shorter).
         singles: single frames read of each file.
         runs: runs of 32 frames read of each file.
         seed: of the random places.
@@ -265,12 +269,32 @@ def backends() -> dict[str, tuple[Callable[[Path], Reader], bool]]:
 
 
 def make_videos(folder: Path, frames: int) -> None:
-    """Write every kind of test video that this PyAV can encode."""
+    """Write every kind of test video that this PyAV can encode, stored ones that it cannot, and damaged ones."""
     for name, recipe in RECIPES.items():
         try:
             write_stamped(folder / f"{name}{recipe.suffix}", recipe, frames)
         except FFmpegError as error:
             print(f"{name}: cannot be encoded here ({error})", file=sys.stderr)
+    for path in STORED:
+        shutil.copy(path, folder)
+    avi, mp4 = folder / "mpeg4_gop12_avi.avi", folder / "h264_gop12.mp4"
+    with av.open(str(mp4)) as given, av.open(str(folder / "whole.mp4"), "w", options={"movflags": "faststart"}) as out:
+        copy = out.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    whole = (folder / "whole.mp4").read_bytes()
+    (folder / "whole.mp4").unlink()
+    (folder / "damaged_cut_index_first.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    (folder / "damaged_cut_index_last.mp4").write_bytes(mp4.read_bytes()[: mp4.stat().st_size * 6 // 10])
+    (folder / "damaged_cut.avi").write_bytes(avi.read_bytes()[: avi.stat().st_size * 6 // 10])
+    for path, length in ((avi, 20_000), (mp4, 8_000)):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2 : len(data) // 2 + length] = random.Random(0).randbytes(length)
+        (folder / f"damaged_middle{path.suffix}").write_bytes(data)
+    (folder / "damaged_empty.mp4").write_bytes(b"")
+    (folder / "damaged_text.mp4").write_bytes(b"just some text\n" * 40)
 
 
 def table(folder: Path, options: Options) -> list[str]:
@@ -321,6 +345,7 @@ def main() -> int:
     options = tyro.cli(Options, description=__doc__)
     if options.folder is not None and not options.folder.is_dir():
         raise InputError(f"{options.folder}: no such folder")
+    heading = _heading(options)  # names the commit that is measured
     with tempfile.TemporaryDirectory() as folder:
         make_videos(Path(folder), options.frames)
         lines = [f"## Videos made by the script, {options.frames} frames each", "", *table(Path(folder), options)]
@@ -329,7 +354,7 @@ def main() -> int:
     if options.write:
         output = options.output or RESULTS / f"{datetime.date.today()}-decoders.md"
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text("\n".join([*_heading(options), *lines, ""]), encoding="utf-8")
+        output.write_text("\n".join([*heading, *lines, ""]), encoding="utf-8")
         print(f"written: {output}")
     return 0
 
