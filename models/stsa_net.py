@@ -182,9 +182,9 @@ class CrossAttention(nn.Module):
 
     def _look(self, own: Tensor, other: Tensor, side: int) -> Tensor:
         q, k, v = self.query[1 - side](other), self.key[side](own), self.value[side](own)
-        q, k, v = (x.flatten(2).transpose(1, 2) for x in (q, k, v))  # (B, t*h*w, C)
-        # the published attention does not scale its logits
-        return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).unflatten(2, own.shape[2:])
+        q, k, v = (x.flatten(2).transpose(1, 2).unsqueeze(1) for x in (q, k, v))  # (B, one head, t*h*w, C)
+        x = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # the published attention does not scale its logits
+        return x.squeeze(1).transpose(1, 2).unflatten(2, own.shape[2:])
 
 
 def _embedding(c_in: int, c_out: int) -> nn.Sequential:

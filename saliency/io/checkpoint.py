@@ -14,6 +14,7 @@ import os
 import pickle
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ FORMAT = "video-saliency-1"
 _PICKLES = (".pt", ".pth", ".pyth", ".tar", ".bin")
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 _PREFIXES = ("module.", "_orig_mod.")
-_LISTED = 5
+_LISTED = 3
 
 # A weight that only this model has -> the model, to say what a file that does not fit looks like.
 _SIGNATURES = (
@@ -184,9 +185,13 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     if path.suffix not in _PICKLES:
         raise InputError(f"{path}: unknown kind of weights; use .safetensors, {', '.join(_PICKLES)}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about old pickles: what matters is whether they load
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
+        with path.open("rb") as file:
+            head = file.read(2)
+        if head.startswith((b"\x80", b"PK")):  # a pickle, or an archive of them, and not text
             raise InputError(
                 f"{path}: refused, it holds Python objects that could run code; ask for a plain state dict"
             ) from error
@@ -323,7 +328,8 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, keep: tuple[
             problems.append(f"{len(misshaped)} of another shape ({_some(shapes)})")
         if changed:
             problems.append(f"{len(changed)} constant with other values ({_some(sorted(changed))})")
-        message = f"{name}: does not fit {type(model).__name__}: {', '.join(problems)}{_looks_like(model, state)}"
+        looks_like = _looks_like(model, state)
+        message = f"{name}: does not fit {type(model).__name__}; {looks_like}. Weights: {', '.join(problems)}"
         raise CheckpointMismatch(message, missing, unexpected, misshaped)
     if broken := _not_finite(given):
         raise InputError(f"{name}: {_some(broken)} holds NaN or infinity; the file is damaged or its training failed")
@@ -334,8 +340,8 @@ def _looks_like(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     for signature, kind in _SIGNATURES:
         if signature in state:
             same = signature in model.state_dict() or kind.endswith(f"{type(model).__name__}Config")
-            return "; the same kind of model with other settings" if same else f"; it looks like {kind}"
-    return "; it looks like no model known here"
+            return "the same kind of model with other settings" if same else f"it looks like {kind}"
+    return "it looks like no model known here"
 
 
 def _some(names: list[str]) -> str:

@@ -24,6 +24,7 @@ from saliency.io.checkpoint import (
     load_weights,
     save_model,
 )
+from saliency.models.stsa_net import STSANetConfig
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
@@ -290,14 +291,20 @@ SMALL = {
     "vinet_s": ViNetSConfig(width=0.125),
     "vinet_a": ViNetAConfig(width=0.125, depths=(1, 1, 1, 1)),
 }
-CONFIG_NAMES = {"tmfi": "TMFINetConfig", "vinet_s": "ViNetSConfig", "vinet_a": "ViNetAConfig"}
+OTHERS = SMALL | {"stsa_net": STSANetConfig(input=InputSpec(size=(32, 64)), width=0.125)}
+CONFIG_NAMES = {
+    "tmfi": "TMFINetConfig",
+    "vinet_s": "ViNetSConfig",
+    "vinet_a": "ViNetAConfig",
+    "stsa_net": "STSANetConfig",
+}
 
 
-@pytest.mark.parametrize("given", SMALL)
-@pytest.mark.parametrize("wanted", SMALL)
+@pytest.mark.parametrize("given", OTHERS)
+@pytest.mark.parametrize("wanted", OTHERS)
 def test_a_file_of_another_model_is_recognised(tmp_path, given, wanted):
-    save_model(tmp_path / "a.safetensors", SMALL[given].build(), SMALL[given])
-    model = SMALL[wanted].build()
+    save_model(tmp_path / "a.safetensors", OTHERS[given].build(), OTHERS[given])
+    model = OTHERS[wanted].build()
     if given == wanted:
         load_weights(model, tmp_path / "a.safetensors")
         return
@@ -307,7 +314,7 @@ def test_a_file_of_another_model_is_recognised(tmp_path, given, wanted):
 
 
 def given_name(model):
-    return {"tmfi": "TMFI-Net", "vinet_s": "ViNet or ViNet-S", "vinet_a": "ViNet-A"}[model]
+    return {"tmfi": "TMFI-Net", "vinet_s": "ViNet or ViNet-S", "vinet_a": "ViNet-A", "stsa_net": "STSA-Net"}[model]
 
 
 @pytest.mark.parametrize("given", SMALL)
@@ -366,6 +373,17 @@ def test_a_truncated_pickle_is_refused(tmp_path, model, legacy, share):
     with pytest.raises(InputError) as error:
         load_weights(model, path)
     one_line(error, "truncated or damaged")
+
+
+@pytest.mark.parametrize(
+    "text", ["<html>404</html>", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\n", "x"]
+)
+def test_a_page_in_place_of_the_file_is_not_called_a_danger(tmp_path, model, text):
+    path = tmp_path / "bad.pt"
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        load_weights(model, path)
+    one_line(error, "not a weights file")
 
 
 def test_a_damaged_pickle_is_refused(tmp_path, model):
