@@ -147,6 +147,8 @@ class Progress:
         bad_steps: learner -> non-finite steps in a row.
         skipped: learner -> non-finite steps in all.
         loss_scale: factor on the loss, and steps since it last fell; for fp16.
+        unlogged: for each process what was gathered since the last log line: sums of the meter, ids of samples,
+            learner -> which steps were non-finite.
         done: whether the stage is complete.
     """
 
@@ -156,6 +158,7 @@ class Progress:
     bad_steps: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     loss_scale: list[float] = field(default_factory=lambda: [2.0**16, 0.0])
+    unlogged: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
 
 
@@ -204,12 +207,14 @@ class Trainer:
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(progress.loss_scale, self.device) if self.run.train.precision == "fp16" else None
         self.recent = []
+        if len(progress.unlogged) == self.world.size:  # with another number of processes they are let go
+            self._recall(learners, meter, progress.unlogged[self.world.rank])
         loader = self._loader(self.training, steps, self.run.train.workers)
         parts = iter(loader)
         if steps.total == 0:  # nothing to learn: score and keep the starting point
             self._validate(stage, learners, progress)
             progress.done = True
-            self._save(states, learners, progress)
+            self._save(states, learners, meter, progress)
         for number in range(progress.step, steps.total):
             self._step(stage, learners, parts, steps, number, meter)
             progress.step = number + 1
@@ -223,7 +228,7 @@ class Trainer:
             progress.done = last
             stop = self._stop_requested()
             if last or stop or progress.step % self.run.train.checkpoint_every == 0:
-                self._save(states, learners, progress)
+                self._save(states, learners, meter, progress)
             if stop and not last:
                 raise interrupt.Interrupted(self.request.signal or 15)
         self.logbook.end()
@@ -469,13 +474,23 @@ class Trainer:
                 ids = [name for part in self.world.gather(self.recent[position]) for name in part]
                 self.logbook.skipped(stage.name, learner.name, first + position, ids)
 
-    def _save(self, states: Path, learners: list[Trained], progress: Progress) -> None:
+    def _recall(self, learners: list[Trained], meter: "Meter", unlogged: Mapping[str, Any]) -> None:
+        """Go on with the log line that was being gathered when the checkpoint was written."""
+        meter.set_state(unlogged["meter"])
+        self.recent = [list(ids) for ids in unlogged["recent"]]
+        for learner in learners:
+            flags = unlogged["flags"].get(learner.name, [])
+            learner.flags = [torch.tensor(flag, device=self.device) for flag in flags]
+
+    def _save(self, states: Path, learners: list[Trained], meter: "Meter", progress: Progress) -> None:
         for learner in learners:
             if learner.optimizer is not None:
                 progress.bad_steps[learner.name] = int(learner.bad_steps)
                 progress.skipped[learner.name] = int(learner.skipped)
         if self.loss_scale is not None:
             progress.loss_scale = self.loss_scale.state()
+        flags = {learner.name: torch.stack(learner.flags).tolist() for learner in learners if learner.flags}
+        progress.unlogged = self.world.gather({"meter": meter.state(), "recent": self.recent, "flags": flags})
         if self.world.main:
             trained = [learner for learner in learners if learner.optimizer is not None]
             state = Checkpoint(
@@ -623,6 +638,18 @@ class Meter:
         self.loss, self.count, self.taught = zeros.clone(), zeros.clone(), zeros.clone()
         self.transfer = zeros.new_zeros(())
         self.samples = 0
+
+    def state(self) -> list[Any]:
+        """Return what `set_state` takes: JSON data."""
+        sums = torch.stack([self.loss, self.count, self.taught]).tolist()
+        return [*sums, float(self.transfer), self.samples]
+
+    def set_state(self, state: Sequence[Any]) -> None:
+        """Go on from a state."""
+        self.loss, self.count, self.taught, self.transfer = (
+            torch.tensor(value, dtype=torch.float64, device=self.device) for value in state[:4]
+        )
+        self.samples = state[4]
 
     @torch.no_grad()
     def add(self, losses: Mapping[str, Tensor], transfer: Tensor, teachers: Tensor, order: list[str]) -> None:

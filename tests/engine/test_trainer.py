@@ -122,6 +122,29 @@ def test_interrupted_run_resumes_with_the_same_numbers(
         assert_same_weights(reference, tmp_path, stage, "a")
 
 
+def test_a_log_line_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Learner(model=ToyNetConfig(poison_after=1), optimizer=ADAM)
+    run = toy_run(log_every=3, checkpoint_every=100, max_bad_steps=50)
+    run = replace(run, learners={**run.learners, "bad": bad}, stages=(Stage(name="scratch", epochs=3),))
+    train(run, tmp_path / "whole")
+    checks = 0
+
+    def stop_at_step_five(self) -> bool:
+        nonlocal checks
+        checks += 1
+        self.request.signal = signal.SIGINT if checks == 5 else None
+        return checks == 5
+
+    monkeypatch.setattr("saliency.engine.trainer.Trainer._stop_requested", stop_at_step_five)
+    with pytest.raises(interrupt.Interrupted):
+        train(run, tmp_path / "parts")
+    # the poisoned model counts its own passes, so its steps after the start are compared up to the interruption
+    train(run, tmp_path / "parts", resume=True)
+    whole, parts = read_log(tmp_path / "whole"), read_log(tmp_path / "parts")
+    assert [line["loss/a"] for line in parts] == [line["loss/a"] for line in whole]
+    assert read_log(tmp_path / "parts", "skipped")[:4] == read_log(tmp_path / "whole", "skipped")[:4]
+
+
 RUN_TOY = """
 import sys
 from pathlib import Path
