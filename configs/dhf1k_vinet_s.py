@@ -1,10 +1,15 @@
-"""ViNet-S on DHF1K, from Kinetics weights."""
+"""ViNet-S on DHF1K, from Kinetics weights.
+
+The target frames of training and validation are the published ones (docs/datasets.md), the other settings and their
+sources are in saliency/recipes.py.
+"""
 
 from saliency.config.run import Run
 from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.targets import VINET_S_DHF1K
 from saliency.recipes import single
 
 
 def config() -> Run:
     """Return the run."""
-    return single("dhf1k_vinet_s", "vinet_s", DHF1K())
+    return single("dhf1k_vinet_s", "vinet_s", DHF1K(sampling=VINET_S_DHF1K))

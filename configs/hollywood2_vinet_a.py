@@ -1,10 +1,20 @@
-"""ViNet-A on Hollywood-2, from its DHF1K weights."""
+"""ViNet-A on Hollywood-2, from its DHF1K weights.
+
+The target frames of training and validation are the published ones (docs/datasets.md); validation is on clips held
+out of the training set, not on the test set as published. The other settings and their sources: saliency/recipes.py.
+"""
 
 from saliency.config.run import Run
 from saliency.datasets.hollywood2 import Hollywood2
+from saliency.datasets.targets import VINET_A_HOLLYWOOD2
 from saliency.recipes import single
 
 
 def config() -> Run:
     """Return the run."""
-    return single("hollywood2_vinet_a", "vinet_a", Hollywood2(), "runs/dhf1k_vinet_a/scratch/vinet_a.safetensors")
+    return single(
+        "hollywood2_vinet_a",
+        "vinet_a",
+        Hollywood2(sampling=VINET_A_HOLLYWOOD2),
+        "runs/dhf1k_vinet_a/scratch/vinet_a.safetensors",
+    )

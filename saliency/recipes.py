@@ -19,7 +19,11 @@ from saliency.report.transfer_report import TransferReport
 from saliency.tasks.saliency import SaliencyTask
 
 TASK = SaliencyTask(kl_weight=1.0, cc_weight=-1.0, monitor="loss")  # [S] [T] [K]; [A] by its scripts' --cc_coeff -1
-GRID = {"tmfi_net": (224, 384), "vinet_s": (224, 384), "vinet_a": (256, 456)}  # each model's own output size
+GRID = {
+    "tmfi_net": (224, 384),
+    "vinet_s": (224, 384),
+    "vinet_a": (256, 456),
+}  # [T] [S] [A]: each model's own output size
 TRANSFER_GRID = (256, 456)  # [K]: predictions meet on the output size of ViNet-A
 
 
@@ -39,6 +43,7 @@ def learner(name: str, init: str = "kinetics") -> Learner:
 
 
 EPOCHS = {"tmfi_net": 300, "vinet_s": 120, "vinet_a": 150}  # [T] [S] [A]; one random clip per video and epoch
+# clip rules come with the models (InputSpec), target frames and the validation stride with the configs (Sampling)
 BATCH = {"tmfi_net": 1, "vinet_s": 8, "vinet_a": 6}  # [T] [S] [A]
 VALIDATE_EVERY = {"tmfi_net": 3, "vinet_s": 1, "vinet_a": 1}  # [T]: every third epoch
 MONITOR = {"tmfi_net": "cc", "vinet_s": "loss", "vinet_a": "loss"}  # [T] keeps the best CC, the others the lowest loss
