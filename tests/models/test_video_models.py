@@ -43,6 +43,14 @@ def model(config):
     return build(config)
 
 
+@pytest.fixture
+def fresh_compiler():
+    """Forget what other tests compiled; only so many variants of one function are kept."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
 def build(config):
     """A model in eval mode whose map varies from pixel to pixel and from clip to clip."""
     torch.manual_seed(0)
@@ -181,7 +189,7 @@ def traced(request):
     return build(replace(config, depths=(2, 1, 1, 1)) if isinstance(config, TMFINetConfig) else config)
 
 
-def test_compiles_as_one_graph(traced):
+def test_compiles_as_one_graph(traced, fresh_compiler):
     clip = clips()
     compiled = torch.compile(traced, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(clip), traced(clip), atol=1e-5, rtol=0)
@@ -189,7 +197,7 @@ def test_compiles_as_one_graph(traced):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling for the CPU needs a C++ compiler")
-def test_compiled_code_gives_the_same_numbers(model):
+def test_compiled_code_gives_the_same_numbers(model, fresh_compiler):
     clip = clips()
     torch.testing.assert_close(torch.compile(model, fullgraph=True)(clip), model(clip), atol=1e-5, rtol=0)
 
