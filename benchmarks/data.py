@@ -97,7 +97,10 @@ class PublishedSamples(Dataset[dict[str, Any]]):
         return self.length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        target = index * 37 % self.video.num_frames
+        return self.at(index * 37 % self.video.num_frames)
+
+    def at(self, target: int) -> dict[str, Any]:
+        """The sample of a target frame."""
         return {
             "clips": {name: self.clip(name, target) for name in self.views},
             "density": torch.from_numpy(read_density(self.video.maps / f"{target + 1:04d}.png")),  # type: ignore[attr-defined]

@@ -45,7 +45,7 @@ from benchmarks.models import plain_attention
 from saliency.cli import run as run_tool
 from saliency.config.load import load_run
 from saliency.config.run import Run, Samples, Stage
-from saliency.datasets.targets import draws
+from saliency.datasets.targets import below, draws
 from saliency.datasets.video import AnnotatedVideo, VideoSamples
 from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
@@ -135,7 +135,7 @@ class PublishedTraining:
         return LENGTH
 
     def __getitem__(self, key: tuple[int, int, int]) -> dict[str, Any]:
-        return self.samples[next(draws(key)) % self.samples.video.num_frames]
+        return self.samples.at(below(next(draws(key)), self.samples.video.num_frames))  # the frame that ours draws
 
     def prepare(self, samples: list[dict[str, Any]], device: torch.device) -> Batch[SaliencyTarget]:
         """Stack, move, and bring the axes into the models' order."""
@@ -368,7 +368,7 @@ def page(options: Options, rows: list[str], loader: list[str]) -> str:
         "# Training: samples per second and peak memory",
         "",
         f"- date {datetime.date.today()}, commit {commit()}",
-        f"- command `python benchmarks/train.py {shlex.join(sys.argv[1:])}`",
+        f"- command `{shlex.join(['python', 'benchmarks/train.py', *sys.argv[1:]])}`",
         f"- {device.type}, batch {options.batch}, {options.steps} measured step(s) after {options.warmup}, "
         f"{options.threads} thread(s), {options.workers} loader process(es), native sizes, random weights",
         f"- published: float32; ours: {ours}{', compiled' if options.compile else ''}",
