@@ -83,23 +83,19 @@ def transfer(name: str, models: tuple[str, ...], source: VideoData, runs: str = 
     def start(model: str) -> str:
         return str(Path("runs") / f"{runs}_{model}" / "scratch" / f"{model}.safetensors") if runs else "kinetics"
 
-    # [P] and [K]: Adam, lr 1e-6 and weight decay 1e-5 for the transfer
-    decay = {
-        model: replace(learner(model, start(model)), optimizer=Optimizer(lr=1e-6, weight_decay=1e-5))
-        for model in models
-    }
-    first = {model: learner(model, start(model)) for model in models}
+    # [P] and [K]: Adam, lr 1e-6 and weight decay 1e-5 for the transfer, and for the control alike
+    published = {"start": "scratch", "epochs": 100, "lr": 1e-6, "weight_decay": 1e-5}
     return Run(
         name=name,
         task=TASK,  # [K] keeps the lowest validation loss of each model
         data=SaliencyClips(source=source, grid=TRANSFER_GRID),
-        learners=decay if runs else first,
+        learners={model: learner(model, start(model)) for model in models},
         stages=(
             # 0 epochs: scores the starting point, so that the table has its "before"
             Stage(name="scratch", epochs=0 if runs else 120),
             # [K] 100 epochs of batch 4; the paper says 20 epochs of batch 128, which on 600 clips is 80 steps
-            Stage(name="control", epochs=100, start="scratch", lr=1e-6),
-            Stage(name="bi_kd", epochs=100, start="scratch", lr=1e-6, distiller=BiKD()),
+            Stage(name="control", **published),
+            Stage(name="bi_kd", distiller=BiKD(), **published),
         ),
         train=Training(batch_size=4, workers=4),
         report=TransferReport(source=source, every={"val": 1}),

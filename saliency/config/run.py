@@ -67,6 +67,7 @@ class Stage:
             without moving (as teachers, or as the "initial student" of KL+DP).
         lr: replaces every learner's learning rate in this stage.
         lr_factor: multiplies every learner's learning rate in this stage.
+        weight_decay: replaces every learner's weight decay in this stage.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Stage:
     frozen: dict[str, str] = field(default_factory=dict)
     lr: float | None = None
     lr_factor: float = 1.0
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

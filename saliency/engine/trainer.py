@@ -552,8 +552,9 @@ class Trainer:
         if self.run.train.compile:
             forward = torch.compile(forward)  # pyright: ignore[reportAssignmentType]
         if self.world.size > 1 and trained:
-            # a model may keep weights that it never uses, for checkpoints of the published code
-            forward = DistributedDataParallel(forward, find_unused_parameters=True)
+            # a model may keep weights that it never uses, for checkpoints of the published code;
+            # buffers are shared when they are needed, before validation
+            forward = DistributedDataParallel(forward, find_unused_parameters=True, broadcast_buffers=False)
         return forward
 
 
@@ -576,6 +577,8 @@ class Confidences(Mapping[str, Tensor]):
 def make_optimizer(config: Optimizer, model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """Return the fused optimizer of a learner in a stage."""
     rate = (config.lr if stage.lr is None else stage.lr) * stage.lr_factor
+    if stage.weight_decay is not None:
+        config = replace(config, weight_decay=stage.weight_decay)
     kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
     extra = {"momentum": 0.9} if config.name == "sgd" else {}
     groups = parameter_groups(config, model, rate)

@@ -69,7 +69,7 @@ def test_video_transfer_settings(path):
     assert run.train.batch_size == 4
     transfers = [stage for stage in run.stages if stage.start]
     assert {stage.epochs for stage in transfers} == {100}
-    assert {stage.lr for stage in transfers} == {1e-6}
+    assert {(stage.lr, stage.weight_decay) for stage in transfers} == {(1e-6, 1e-5)}
 
 
 class TestTable1:

@@ -20,7 +20,7 @@ from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.engine import interrupt
-from saliency.engine.trainer import LossScale, Trainer, best_file, train
+from saliency.engine.trainer import LossScale, Trainer, best_file, make_optimizer, train
 from saliency.errors import InputError
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.types import InputSpec
@@ -386,3 +386,12 @@ def test_no_host_synchronisation_inside_a_step(tmp_path: Path, monkeypatch: pyte
     run = toy_run(log_every=100)
     train(replace(run, stages=(Stage(name="bi_kd", epochs=1, distiller=BiKD()),)), tmp_path)
     assert waits == []
+
+
+def test_a_stage_replaces_learning_rate_and_weight_decay() -> None:
+    config = Optimizer(lr=1e-2, weight_decay=0.5)
+    stage = Stage(name="transfer", epochs=1, lr=1e-6, weight_decay=1e-5)
+    (group,) = make_optimizer(config, ToyNetConfig().build(), stage).param_groups
+    assert (group["lr"], group["weight_decay"]) == (1e-6, 1e-5)
+    (group,) = make_optimizer(config, ToyNetConfig().build(), Stage(name="first", epochs=1)).param_groups
+    assert (group["lr"], group["weight_decay"]) == (1e-2, 0.5)
