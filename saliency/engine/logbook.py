@@ -78,7 +78,8 @@ class Logbook:
         elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.total:
             self.printed = time.monotonic()
             left = (self.printed - self.started) / max(1, step - self.first) * (self.total - step)
-            self.console.print(f"{stage} {step}/{self.total}  {speed}  {losses}  ETA {left:.0f} s", highlight=False)
+            text = f"{stage} {step}/{self.total}  {speed}  {losses}  ETA {left:.0f} s"
+            self.console.print(text, highlight=False, soft_wrap=True)
 
     def _speed(self, step: int, samples: int) -> str:
         """Samples per second since the latest log line and the peak of GPU memory: shown and drawn, but not logged.
