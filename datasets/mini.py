@@ -17,6 +17,7 @@ be tested on: no bundled config trains on it.
 docs/mini.md says how the viewers behave, how well they agree and how far a centre prior gets.
 """
 
+import functools
 import hashlib
 import io
 import json
@@ -50,7 +51,8 @@ from saliency.types import InputSpec
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raise it with every change of what is built from the same settings: the cache folder's name holds it."""
+"""Of the layout of the cache; what is built from the same settings is told apart by the code that builds it."""
+SOURCES = ("mini.py", "mini_scenes.py", "mini_viewers.py", "gaze.py")
 
 ASSETS = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
 FPS = 30
@@ -120,8 +122,8 @@ class Mini:
     @property
     def root(self) -> Path:
         """The folder in which the simulated videos are, or will be."""
-        text = json.dumps(_settings(self), sort_keys=True)
-        return self._cache / f"mini-{VERSION}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        what = json.dumps(_settings(self), sort_keys=True).encode() + _sources()
+        return self._cache / f"mini-{VERSION}-{hashlib.sha256(what).hexdigest()[:8]}"
 
     @property
     def real_root(self) -> Path:
@@ -269,6 +271,12 @@ def _read(root: Path, numbers: str, *, real: bool) -> list[AnnotatedVideo]:
         )
         for video in layout.videos("all")
     ]
+
+
+@functools.cache
+def _sources() -> bytes:
+    """Return the code that decides what is built: data that another version built is never taken for this one's."""
+    return b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
 
 
 def _settings(config: Mini) -> dict[str, object]:
