@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -119,14 +119,20 @@ class Thread(World):
     """A process of torchrun's that is only a thread."""
 
     barrier_of_both: ClassVar[threading.Barrier]
-    flags: ClassVar[dict[int, bool]] = {}
+    values: ClassVar[dict[int, Any]] = {}
+
+    def barrier(self) -> None:
+        self.barrier_of_both.wait(timeout=30)
+
+    def gather(self, value: Any) -> list[Any]:
+        self.values[self.rank] = value
+        self.barrier()
+        told = [self.values[rank] for rank in range(self.size)]
+        self.barrier()
+        return told
 
     def any(self, flag: bool) -> bool:
-        self.flags[self.rank] = flag
-        self.barrier_of_both.wait(timeout=30)
-        told = any(self.flags.values())
-        self.barrier_of_both.wait(timeout=30)
-        return told
+        return any(self.gather(flag))
 
 
 def in_two_threads(call: Callable[[World], list[Result] | None]) -> list[list[Result] | None]:
