@@ -9,7 +9,6 @@ TFLOP/s and 3.0 TB/s); on a CPU the speed of a large matrix product on the same 
 
 import datetime
 import json
-import resource
 import shlex
 import statistics
 import subprocess
@@ -123,7 +122,7 @@ def measure(options: Options, name: str, mode: str, form: str) -> dict[str, Any]
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    before = _memory(device)
+    before = _reset_memory(device)
     wall, cpu = [], []
     with torch.set_grad_enabled(mode != "forward"):
         for _ in range(1 + (options.rounds if mode == "forward" else options.train_rounds)):
@@ -134,15 +133,25 @@ def measure(options: Options, name: str, mode: str, form: str) -> dict[str, Any]
     return {
         "wall": statistics.median(wall[1:]),
         "cpu": statistics.median(cpu[1:]),
-        "memory": _memory(device) - before,
+        "memory": _peak_memory(device) - before,
         "peak_gflops": _matmul_gflops() if device.type == "cpu" else None,
     }
 
 
-def _memory(device: torch.device) -> float:
+def _reset_memory(device: torch.device) -> float:
+    """Forget the peak that building the model left; return what is in use, in MiB."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets VmHWM
+    return _peak_memory(device)
+
+
+def _peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
 
 
 def _matmul_gflops(size: int = 1536) -> float:

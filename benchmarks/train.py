@@ -52,8 +52,10 @@ from saliency.distillation.control import TaskOnly
 from saliency.engine.distributed import World, pick_device
 from saliency.engine.environment import environment
 from saliency.engine.interrupt import StopRequest
+from saliency.engine.learners import Progress, Trained, make_learners
 from saliency.engine.logbook import Logbook
-from saliency.engine.trainer import Meter, Progress, Trained, Trainer
+from saliency.engine.meters import Meter
+from saliency.engine.trainer import Trainer
 from saliency.io.transforms import resize_map
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
@@ -226,7 +228,7 @@ def measure(options: Options, case: str, way: Way, root: Path) -> dict[str, Any]
     world = World(rank=0, size=1, device=device)
     logbook = Logbook(root / "unused", main=False)
     trainer = Trainer(run, root / "unused", world, StopRequest(), logbook, training, training)
-    learners = trainer._make_learners(stage, None, Progress())
+    learners = make_learners(run, stage, root / "unused", world, None, Progress())
     if way.published:
         for learner in learners:
             make_published(learner)

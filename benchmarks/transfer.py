@@ -33,7 +33,7 @@ from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
 from saliency.engine.distributed import pick_device
 from saliency.engine.environment import environment
-from saliency.engine.trainer import make_optimizer
+from saliency.engine.optimization import make_optimizer
 from saliency.types import SaliencyTarget
 
 REPO = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from saliency.analysis.ensemble import Discordance, Interval, Recovery, ensemble
 from saliency.config.run import Run
 from saliency.engine.distributed import pick_device
 from saliency.engine.protocols import LOWER_IS_BETTER
-from saliency.engine.trainer import best_file
+from saliency.engine.run_folder import best_file
 from saliency.errors import InputError, nearest
 from saliency.io.checkpoint import load_model
 from saliency.tasks.classification import ClassificationTask

@@ -94,3 +94,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
 def _show(value: Any) -> str:
     text = "nothing" if value is _MISSING else json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def best_file(folder: Path, stage: str, learner: str) -> Path:
+    """Return where the best weights of a learner in a stage are written."""
+    return folder / stage / f"{learner}.safetensors"

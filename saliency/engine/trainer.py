@@ -8,32 +8,34 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from saliency.config.run import Fingerprint, Learner, Optimizer, Run, Samples, Stage, Training
+from saliency.config.run import Fingerprint, Run, Samples, Stage, Training
 from saliency.distillation.base import check_heads, combine
 from saliency.engine import checkpoint, interrupt, run_folder
 from saliency.engine.checkpoint import Checkpoint
 from saliency.engine.distributed import World, join
+from saliency.engine.learners import Progress, Trained, make_learners
 from saliency.engine.logbook import Logbook
-from saliency.engine.parameter_groups import parameter_groups
+from saliency.engine.meters import Meter, Tally
+from saliency.engine.optimization import LossScale, rate
 from saliency.engine.protocols import LOWER_IS_BETTER
+from saliency.engine.run_folder import best_file
 from saliency.engine.sampler import Steps, seed_of
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_weights, save_model
-from saliency.tasks.base import Pictures, Task, Totals
+from saliency.io.checkpoint import save_model
+from saliency.tasks.base import Pictures, Task
 
 log = logging.getLogger(__name__)
 
-WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -95,73 +97,6 @@ def fingerprint(samples: Samples) -> str:
     return samples.fingerprint() if isinstance(samples, Fingerprint) else ""
 
 
-def best_file(folder: Path, stage: str, learner: str) -> Path:
-    """Return where the best weights of a learner in a stage are written."""
-    return folder / stage / f"{learner}.safetensors"
-
-
-@dataclass(slots=True)
-class Trained:
-    """A learner while it is being trained.
-
-    Attributes:
-        name: its name in the run.
-        view: the learner whose input it sees: itself, or the learner of which it is a frozen copy.
-        config: what it was made from.
-        model: the module itself, for weights.
-        forward: the same module, compiled or distributed.
-        optimizer: None for a frozen teacher.
-        plan: how its weights move; None for a frozen teacher.
-        bad_steps: () non-finite steps in a row, on the device.
-        skipped: () non-finite steps in all, on the device.
-        flags: for each step since the last log line, () whether it was non-finite, on the device.
-        stopped: whether it was taken out of the run.
-    """
-
-    name: str
-    view: str
-    config: Learner
-    model: nn.Module
-    forward: nn.Module
-    optimizer: torch.optim.Optimizer | None
-    plan: Optimizer | None
-    bad_steps: Tensor
-    skipped: Tensor
-    flags: list[Tensor] = field(default_factory=list)
-    stopped: bool = False
-
-    @property
-    def active(self) -> bool:
-        """Whether its weights still move."""
-        return self.optimizer is not None and not self.stopped
-
-
-@dataclass(slots=True)
-class Progress:
-    """Where a stage stands; JSON data.
-
-    Attributes:
-        step: steps done.
-        best: name of the file of kept weights -> best value so far, higher is better.
-        stopped: learners taken out for non-finite values.
-        bad_steps: learner -> non-finite steps in a row.
-        skipped: learner -> non-finite steps in all.
-        loss_scale: factor on the loss, and steps since it last fell; for fp16.
-        unlogged: for each process what was gathered since the last log line: sums of the meter, ids of samples,
-            learner -> which steps were non-finite.
-        done: whether the stage is complete.
-    """
-
-    step: int = 0
-    best: dict[str, float] = field(default_factory=dict)
-    stopped: list[str] = field(default_factory=list)
-    bad_steps: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, int] = field(default_factory=dict)
-    loss_scale: list[float] = field(default_factory=lambda: [2.0**16, 0.0])
-    unlogged: list[dict[str, Any]] = field(default_factory=list)
-    done: bool = False
-
-
 class Trainer:
     """Runs the stages of one run in one process (of possibly several)."""
 
@@ -201,7 +136,7 @@ class Trainer:
         progress = Progress(**state.progress) if state else Progress()
         if progress.done:
             return
-        learners = self._make_learners(stage, state, progress)
+        learners = make_learners(self.run, stage, self.folder, self.world, state, progress)
         steps = self._steps(stage, progress.step)
         self.logbook.begin(stage.name, steps.total, progress.step)
         meter = Meter([learner.name for learner in learners], self.device)
@@ -239,7 +174,7 @@ class Trainer:
         Returns:
             the steps of the whole stage, seconds of each step done, seconds of scoring one sample.
         """
-        learners = self._make_learners(replace(stage, start=None), None, Progress())
+        learners = make_learners(self.run, replace(stage, start=None), self.folder, self.world, None, Progress())
         steps = self._steps(stage, 0)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(Progress().loss_scale, self.device) if self.run.train.precision == "fp16" else None
@@ -288,7 +223,7 @@ class Trainer:
         parts: Iterator[Any],
         steps: Steps,
         number: int,
-        meter: "Meter",
+        meter: Meter,
     ) -> None:
         plan = steps.step(number)
         samples = sum(len(part) for part in plan)
@@ -437,7 +372,7 @@ class Trainer:
         self,
         stage: Stage,
         learners: list[Trained],
-        meter: "Meter",
+        meter: Meter,
         progress: Progress,
         lr_at: int,
         total: int,
@@ -474,7 +409,7 @@ class Trainer:
                 ids = [name for part in self.world.gather(self.recent[position]) for name in part]
                 self.logbook.skipped(stage.name, learner.name, first + position, ids)
 
-    def _recall(self, learners: list[Trained], meter: "Meter", unlogged: Mapping[str, Any]) -> None:
+    def _recall(self, learners: list[Trained], meter: Meter, unlogged: Mapping[str, Any]) -> None:
         """Go on with the log line that was being gathered when the checkpoint was written."""
         meter.set_state(unlogged["meter"])
         self.recent = [list(ids) for ids in unlogged["recent"]]
@@ -482,7 +417,7 @@ class Trainer:
             flags = unlogged["flags"].get(learner.name, [])
             learner.flags = [torch.tensor(flag, device=self.device) for flag in flags]
 
-    def _save(self, states: Path, learners: list[Trained], meter: "Meter", progress: Progress) -> None:
+    def _save(self, states: Path, learners: list[Trained], meter: Meter, progress: Progress) -> None:
         for learner in learners:
             if learner.optimizer is not None:
                 progress.bad_steps[learner.name] = int(learner.bad_steps)
@@ -504,59 +439,6 @@ class Trainer:
     def _stop_requested(self) -> bool:
         return self.world.any(self.request.signal is not None)
 
-    # Making the learners
-
-    def _make_learners(self, stage: Stage, state: Checkpoint | None, progress: Progress) -> list[Trained]:
-        members = [(name, name, config) for name, config in self.run.learners.items()]
-        for copy, view in stage.frozen.items():
-            members.append((copy, view, replace(self.run.learners[view], optimizer=None)))
-        learners = []
-        for name, view, config in members:
-            torch.manual_seed(seed_of("init", self.run.train.seed, view))
-            trained = config.optimizer is not None
-            weights = config.init if Path(config.init).suffix in WEIGHT_FILES else None
-            if stage.start is not None and self.run.learners[view].optimizer is not None:
-                weights = str(best_file(self.folder, stage.start, view))
-            saved = state.models.get(name) if state is not None else None
-            model = config.model.build("scratch" if weights or saved else config.init)
-            if saved is not None:
-                model.load_state_dict(dict(saved))
-            elif weights is not None:
-                load_weights(model, weights)
-            model.to(self.device).train(trained)
-            if not trained:
-                model.requires_grad_(False)
-            learner = Trained(
-                name=name,
-                view=view,
-                config=config,
-                model=model,
-                forward=self._wrap(model, trained=trained),
-                optimizer=make_optimizer(config.optimizer, model, stage) if config.optimizer else None,
-                plan=config.optimizer,
-                bad_steps=torch.tensor(float(progress.bad_steps.get(name, 0)), device=self.device),
-                skipped=torch.tensor(float(progress.skipped.get(name, 0)), device=self.device),
-                stopped=name in progress.stopped,
-            )
-            if state is not None and learner.optimizer is not None:
-                learner.optimizer.load_state_dict(state.optimizers[name])
-            learners.append(learner)
-        return learners
-
-    def _wrap(self, model: nn.Module, *, trained: bool) -> nn.Module:
-        forward: nn.Module = model
-        if self.run.train.sync_batchnorm and trained and self.world.size > 1:
-            if self.device.type != "cuda":
-                raise InputError("train.sync_batchnorm needs CUDA; set train.sync_batchnorm=false")
-            forward = nn.SyncBatchNorm.convert_sync_batchnorm(forward)  # in place; the names stay
-        if self.run.train.compile:
-            forward = torch.compile(forward)  # pyright: ignore[reportAssignmentType]
-        if self.world.size > 1 and trained:
-            # a model may keep weights that it never uses, for checkpoints of the published code;
-            # buffers are shared when they are needed, before validation
-            forward = DistributedDataParallel(forward, find_unused_parameters=True, broadcast_buffers=False)
-        return forward
-
 
 class Confidences(Mapping[str, Tensor]):
     """The task's confidence of each learner's prediction, computed when a distiller asks for it."""
@@ -574,154 +456,6 @@ class Confidences(Mapping[str, Tensor]):
         return len(self.preds)
 
 
-def make_optimizer(config: Optimizer, model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """Return the fused optimizer of a learner in a stage."""
-    rate = (config.lr if stage.lr is None else stage.lr) * stage.lr_factor
-    if stage.weight_decay is not None:
-        config = replace(config, weight_decay=stage.weight_decay)
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    extra = {"momentum": 0.9} if config.name == "sgd" else {}
-    groups = parameter_groups(config, model, rate)
-    return kinds[config.name](groups, lr=rate, weight_decay=config.weight_decay, fused=True, **extra)
-
-
-def rate(config: Optimizer, step: int, total: int) -> float:
-    """Return the factor on the learning rate at a 0-based step of a stage of `total` steps."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    if config.schedule == "constant":
-        return 1.0
-    done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
-    if config.schedule == "poly":
-        return (1 - done) ** 0.9
-    return 0.5 * (1 + math.cos(math.pi * done))
-
-
-class Tally:
-    """Collects a model's scores over a data set, exactly once per sample."""
-
-    def __init__(self, task: Task[Any]) -> None:
-        self.task = task
-        self.values: dict[str, list[Tensor]] = {name: [] for name in ("loss", *task.metrics)}
-        self.totals: dict[str, Tensor] = {}
-
-    def add(self, pred: Any, target: Any) -> None:
-        """Score a batch of predictions on the target's grid."""
-        self.values["loss"].append(self.task.loss(pred, target).double())
-        for name, metric in self.task.metrics.items():
-            self.values[name].append(metric(pred, target).double())
-        if isinstance(self.task, Totals):
-            for name, counts in self.task.totals(pred, target).items():
-                summed = counts.sum(0)
-                self.totals[name] = self.totals[name] + summed if name in self.totals else summed
-
-    def scores(self, world: World) -> dict[str, float]:
-        """Return the means over the samples of all processes, where they are defined."""
-        local = {name: torch.cat(v).cpu() if v else torch.zeros(0) for name, v in self.values.items()}
-        shards = world.gather((local, {name: total.cpu() for name, total in self.totals.items()}))
-        scores = {name: _mean(_interleave([values[name] for values, _ in shards])) for name in local}
-        if isinstance(self.task, Totals):
-            totals = [totals for _, totals in shards if totals]
-            summed = {name: torch.stack([each[name] for each in totals]).sum(0) for name in totals[0]}
-            scores |= self.task.summarise(summed)
-        return scores
-
-
-class Meter:
-    """Running means of losses and of who taught, kept on the device until they are read."""
-
-    def __init__(self, names: Sequence[str], device: torch.device) -> None:
-        self.names = list(names)
-        self.device = device
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget everything."""
-        zeros = torch.zeros(len(self.names), device=self.device, dtype=torch.float64)
-        self.loss, self.count, self.taught = zeros.clone(), zeros.clone(), zeros.clone()
-        self.transfer = zeros.new_zeros(())
-        self.samples = 0
-
-    def state(self) -> list[Any]:
-        """Return what `set_state` takes: JSON data."""
-        sums = torch.stack([self.loss, self.count, self.taught]).tolist()
-        return [*sums, float(self.transfer), self.samples]
-
-    def set_state(self, state: Sequence[Any]) -> None:
-        """Go on from a state."""
-        self.loss, self.count, self.taught, self.transfer = (
-            torch.tensor(value, dtype=torch.float64, device=self.device) for value in state[:4]
-        )
-        self.samples = state[4]
-
-    @torch.no_grad()
-    def add(self, losses: Mapping[str, Tensor], transfer: Tensor, teachers: Tensor, order: list[str]) -> None:
-        """Add a batch: losses (B,) by learner, transfer (B,), teachers (K, B) in the given order."""
-        for row, name in enumerate(order):
-            k = self.names.index(name)
-            value = losses[name].detach().double()
-            valid = torch.isfinite(value)
-            self.loss[k] += torch.where(valid, value, 0.0).sum()
-            self.count[k] += valid.sum()
-            self.taught[k] += teachers[row].sum()
-        self.transfer += torch.nan_to_num(transfer.detach().double()).sum()
-        self.samples += transfer.numel()
-
-    def read(self, world: World) -> dict[str, float]:
-        """Return the means since the last reading, over the samples of all processes, and start anew."""
-        sums = torch.stack([self.loss, self.count, self.taught]).cpu()
-        shards = world.gather((sums, float(self.transfer), self.samples))
-        sums = torch.stack([shard[0] for shard in shards]).sum(0)
-        samples = max(1, sum(shard[2] for shard in shards))
-        loss, taught = (sums[0] / sums[1]).tolist(), (sums[2] / samples).tolist()
-        transfer = sum(shard[1] for shard in shards) / samples
-        values = {f"loss/{name}": value for name, value in zip(self.names, loss, strict=True)}
-        values |= {f"taught/{name}": value for name, value in zip(self.names, taught, strict=True)}
-        values["transfer"] = transfer
-        self.reset()
-        return values
-
-
-class LossScale:
-    """Factor on the loss that keeps fp16 gradients from underflowing; decided on the device.
-
-    A power of two: halved after a step with a gradient that is not finite, doubled after `PATIENCE` good ones
-    (as torch.amp.GradScaler does, for any number of learners at once).
-    """
-
-    PATIENCE = 2000
-
-    def __init__(self, state: Sequence[float], device: torch.device) -> None:
-        self.value, self.good = (torch.tensor(number, dtype=torch.float32, device=device) for number in state)
-
-    def update(self, bad: Sequence[Tensor]) -> None:
-        """Take note of a step; `bad` holds () 0 or 1 per learner."""
-        if not bad:
-            return
-        fell = torch.stack(list(bad)).amax()
-        good = (self.good + 1) * (1 - fell)
-        grown = (good >= self.PATIENCE).float()
-        self.value = self.value * (1 - 0.5 * fell) * (1 + grown)
-        self.good = good * (1 - grown)
-
-    def state(self) -> list[float]:
-        """Return what the constructor takes."""
-        return [float(self.value), float(self.good)]
-
-
 def _keep(samples: list[Any]) -> list[Any]:
     """Leave the samples of a batch as they are: their sizes may differ, `prepare` brings them together."""
     return samples
-
-
-def _interleave(shards: Sequence[Tensor]) -> Tensor:
-    """Put every `world`-th value back in its place: the sum is then the same with any number of processes."""
-    values = torch.empty(sum(len(shard) for shard in shards), dtype=shards[0].dtype)
-    for rank, shard in enumerate(shards):
-        values[rank :: len(shards)] = shard
-    return values
-
-
-def _mean(values: Tensor) -> float:
-    """Mean over the values that are defined; NaN when none is."""
-    return float(values.nanmean()) if values.numel() else math.nan

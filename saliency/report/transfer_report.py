@@ -21,7 +21,7 @@ from saliency.engine.distributed import pick_device
 from saliency.engine.evaluator import Predictor, evaluate_many
 from saliency.engine.protocols import CANONICAL
 from saliency.engine.result import Result
-from saliency.engine.trainer import best_file
+from saliency.engine.run_folder import best_file
 from saliency.io.checkpoint import load_model
 from saliency.io.transforms import resize_map
 from saliency.report.leaderboard import write_leaderboard

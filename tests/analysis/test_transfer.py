@@ -16,7 +16,8 @@ from saliency.analysis.transfer import analyse
 from saliency.config.run import Learner, Run, Stage, Training
 from saliency.datasets.digits import Digits
 from saliency.distillation.bi_kd import BiKD
-from saliency.engine.trainer import best_file, train
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import train
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_model
 from saliency.models.digits import CNNConfig, MLPConfig

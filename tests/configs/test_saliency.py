@@ -11,7 +11,8 @@ from saliency.config.serial import decode, encode
 from saliency.datasets.clips import SaliencyClips
 from saliency.datasets.mini import Mini
 from saliency.datasets.targets import Sampling, Targets
-from saliency.engine.trainer import best_file, train
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import train
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig

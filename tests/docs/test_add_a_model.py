@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.engine.trainer import best_file, train
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import train
 from saliency.errors import InputError
 from saliency.io.checkpoint import load_model
 

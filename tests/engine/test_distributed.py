@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
-from saliency.engine.trainer import best_file, check_split, train
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import check_split, train
 from saliency.errors import InputError
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.types import InputSpec

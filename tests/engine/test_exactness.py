@@ -16,8 +16,9 @@ from saliency.datasets.clips import SaliencyClips
 from saliency.datasets.folder import Folder
 from saliency.datasets.video import AnnotatedVideo
 from saliency.distillation.bi_kd import BiKD
+from saliency.engine.run_folder import best_file
 from saliency.engine.sampler import Steps
-from saliency.engine.trainer import best_file, train
+from saliency.engine.trainer import train
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.tasks.saliency import SaliencyTask
 from saliency.types import InputSpec, SaliencyTarget

@@ -15,7 +15,8 @@ from saliency.distillation.control import TaskOnly
 from saliency.distillation.dml import DML
 from saliency.distillation.kd import KD
 from saliency.distillation.kl_dp import KLDP
-from saliency.engine.trainer import best_file, train
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import train
 from saliency.errors import InputError
 from saliency.models.digits import CNNConfig, MLPConfig
 from saliency.tasks.classification import ClassificationTask

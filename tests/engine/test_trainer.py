@@ -20,7 +20,9 @@ from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.engine import interrupt
-from saliency.engine.trainer import LossScale, Trainer, best_file, make_optimizer, train
+from saliency.engine.optimization import LossScale, make_optimizer
+from saliency.engine.run_folder import best_file
+from saliency.engine.trainer import Trainer, train
 from saliency.errors import InputError
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.types import InputSpec

@@ -8,8 +8,7 @@ from torch import nn
 
 from saliency.config.load import load_run
 from saliency.config.run import Optimizer, Stage
-from saliency.engine.parameter_groups import parameter_groups
-from saliency.engine.trainer import make_optimizer
+from saliency.engine.optimization import make_optimizer, parameter_groups
 from saliency.errors import InputError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
