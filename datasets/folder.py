@@ -27,7 +27,8 @@ from saliency.datasets.map_files import image_size
 from saliency.datasets.targets import HOUSE, Sampling
 from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
-from saliency.io.frames import Backend, list_images, numeric_order, open_frames
+from saliency.io.frames import Backend, open_frames
+from saliency.io.images import list_images, numeric_order
 from saliency.io.maps import read_density, read_fixations
 from saliency.types import InputSpec
 

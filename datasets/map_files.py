@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
-from saliency.io.frames import FOLDER_FPS, FrameSource, ImageFolder
+from saliency.io.frames import FrameSource
+from saliency.io.images import FOLDER_FPS, ImageFolder
 from saliency.io.maps import read_density, read_fixations
 
 

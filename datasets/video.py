@@ -20,7 +20,8 @@ from torch.utils.data import Dataset
 from saliency.datasets.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
 from saliency.io.frame_cache import FrameCache
-from saliency.io.frames import Backend, FrameSource, list_images, open_frames
+from saliency.io.frames import Backend, FrameSource, open_frames
+from saliency.io.images import list_images
 from saliency.io.transforms import make_clip, resize_frames, resize_map
 from saliency.types import Batch, InputSpec, SaliencyTarget
 

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource, PyAVFrames
+from saliency.io.frames import FrameSource
+from saliency.io.pyav_frames import PyAVFrames
 
 R = TypeVar("R")
 

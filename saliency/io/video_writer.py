@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from saliency.errors import InputError
-from saliency.io.frames import LOCAL_ONLY, reason
+from saliency.io.pyav_frames import LOCAL_ONLY, reason
 
 log = logging.getLogger(__name__)
 

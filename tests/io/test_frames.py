@@ -15,7 +15,8 @@ from PIL import Image
 
 from saliency.errors import InputError
 from saliency.io import optional_backends
-from saliency.io.frames import ImageFolder, list_images, open_frames, read_image
+from saliency.io.frames import open_frames
+from saliency.io.images import ImageFolder, list_images, read_image
 from saliency.io.stamped import RECIPES, Recipe, read_stamp, scene, write_stamped
 
 DATA = Path(__file__).parents[1] / "data" / "io"
