@@ -18,6 +18,8 @@ import torchvision.transforms.v2.functional as TF
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from saliency.datasets.quarantine import Problem, Quarantine, read_or_replace
+from saliency.datasets.targets import Key
 from saliency.errors import InputError
 from saliency.io.transforms import normalise
 from saliency.types import Batch, ImageSpec, InputSpec
@@ -124,15 +126,20 @@ class ImageSample:
         pixels: geometry -> (3, H, W) uint8.
         label: class number.
         id: file name below its split.
+        problems: images that were drawn first and could not be read.
     """
 
     pixels: dict[Geometry, Tensor]
     label: int
     id: str
+    problems: tuple[Problem, ...] = ()
 
 
 class FolderImages:
     """Images as a `saliency.config.run.Samples`.
+
+    A training image that cannot be read is replaced by another; `prepare` names it, and gives up beyond 1 % of
+    the images. A validation image that cannot be read is an error.
 
     Args:
         files: the images of each class.
@@ -146,28 +153,45 @@ class FolderImages:
         self.files = [(path, label) for label, own in enumerate(files) for path in own]
         self.views = {name: as_image(name, spec) for name, spec in views.items()}
         self.augmentation = augmentation
+        self.quarantine = Quarantine("images", len(self.files))
 
     def __len__(self) -> int:
         return len(self.files)
 
+    def name(self, i: int) -> str:
+        """Return the name of an image: its class and file."""
+        path = self.files[i][0]
+        return f"{path.parent.name}/{path.name}"
+
     def fingerprint(self) -> str:
         """Return a hash of the images' names and classes."""
-        names = "\n".join(f"{path.parent.name}/{path.name}\0{label}" for path, label in self.files)
+        names = "\n".join(f"{self.name(i)}\0{label}" for i, (_, label) in enumerate(self.files))
         return hashlib.sha256(names.encode()).hexdigest()
 
-    def __getitem__(self, key: int | tuple[int, int, int]) -> ImageSample:
-        path, label = self.files[key[2] if isinstance(key, tuple) else key]
-        image = read_image(path)
+    def __getitem__(self, key: int | Key) -> ImageSample:
+        index, image, problems = (
+            read_or_replace(key, len(self), self._read, self.name)
+            if isinstance(key, tuple)
+            else (key, self._read(key), ())
+        )
         geometries = dict.fromkeys(geometry(spec) for spec in self.views.values())
         if self.augmentation is None or not isinstance(key, tuple):
             pixels = {g: centre(image, *g) for g in geometries}
         else:
             drawn = draw(self.augmentation, image.width, image.height, np.random.default_rng(key))
             pixels = {g: drawn.apply(image, g[0], g[2]) for g in geometries}
-        return ImageSample(pixels, label, f"{path.parent.name}/{path.name}")
+        return ImageSample(pixels, self.files[index][1], self.name(index), problems)
+
+    def _read(self, i: int) -> Image.Image:
+        return read_image(self.files[i][0])
 
     def prepare(self, samples: list[ImageSample], device: torch.device) -> Batch[Tensor]:
-        """Stack and normalise the images of a batch on the device."""
+        """Stack and normalise the images of a batch on the device.
+
+        Raises:
+            InputError: more than 1 % of the images could not be read so far.
+        """
+        self.quarantine.add(problem for sample in samples for problem in sample.problems)
         stacks = {g: torch.stack([s.pixels[g] for s in samples]).to(device) for g in samples[0].pixels}  # (B, 3, H, W)
         inputs: dict[str, Tensor] = {}
         made: dict[tuple, Tensor] = {}  # learners that want the same image share it

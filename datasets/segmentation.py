@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saliency.datasets.quarantine import Problem, Quarantine, read_or_replace
+from saliency.datasets.targets import Key
 from saliency.io.transforms import normalise, resize_frames
 from saliency.types import IGNORED, Batch, InputSpec, SegmentationTarget
 
@@ -62,6 +64,7 @@ class SegmentationSample:
         classes: the classes that occur, in increasing order.
         id: name of the image.
         key: what the sample was read by.
+        problems: images that were drawn first and could not be read.
     """
 
     image: Tensor
@@ -69,6 +72,7 @@ class SegmentationSample:
     classes: list[int]
     id: str
     key: tuple[int, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 class SegmentationSamples:
@@ -80,6 +84,9 @@ class SegmentationSamples:
     and the labels in their original size.
 
     All learners see the same crop, resized to the size of their view and normalised their way.
+
+    A training image that cannot be read is replaced by another; `prepare` names it, and gives up beyond 1 % of
+    the images. A validation image that cannot be read is an error.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class SegmentationSamples:
         """
         self.source, self.views, self.size, self.max_size = source, dict(views), size, max_size
         self.augmentation = augmentation
+        self.quarantine = Quarantine("images", len(source))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -110,9 +118,12 @@ class SegmentationSamples:
         """Return a hash of the images' names."""
         return hashlib.sha256("\n".join(self.source.name(i) for i in range(len(self))).encode()).hexdigest()
 
-    def __getitem__(self, key: int | tuple[int, int, int]) -> SegmentationSample:
-        index = key[-1] if isinstance(key, tuple) else key
-        image, labels = self.source.read(index)
+    def __getitem__(self, key: int | Key) -> SegmentationSample:
+        index, (image, labels), problems = (
+            read_or_replace(key, len(self), self.source.read, self.source.name)
+            if isinstance(key, tuple)
+            else (key, self.source.read(key), ())
+        )
         pixels, classes = torch.from_numpy(image), torch.from_numpy(labels)
         if self.augmentation is None:
             pixels = resize_frames(pixels[None], self._fit(image.shape, 1.0))[0]  # (3, h, w)
@@ -121,10 +132,16 @@ class SegmentationSamples:
             pixels, classes = self._crop(pixels, classes, np.random.default_rng(key), self.augmentation)
         present = [int(c) for c in torch.unique(classes) if c != IGNORED]
         where = key if isinstance(key, tuple) else (key,)
-        return SegmentationSample(pixels.contiguous(), classes.contiguous(), present, self.source.name(index), where)
+        name = self.source.name(index)
+        return SegmentationSample(pixels.contiguous(), classes.contiguous(), present, name, where, problems)
 
     def prepare(self, samples: Sequence[SegmentationSample], device: torch.device) -> Batch[SegmentationTarget]:
-        """Make the batch; smaller images are padded below and to the right."""
+        """Make the batch; smaller images are padded below and to the right.
+
+        Raises:
+            InputError: more than 1 % of the images could not be read so far.
+        """
+        self.quarantine.add(problem for sample in samples for problem in sample.problems)
         shape = [max(sample.image.shape[axis] for sample in samples) for axis in (1, 2)]
         height, width = (-(-length // DIVISOR) * DIVISOR for length in shape)
         images = _stack([sample.image for sample in samples], (height, width), 128)  # (B, 3, H, W)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from saliency.datasets.quarantine import ATTEMPTS, Quarantine
 from saliency.datasets.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
 from saliency.io.frame_cache import FrameCache
@@ -28,9 +29,6 @@ from saliency.types import Batch, InputSpec, SaliencyTarget
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
-
-ATTEMPTS = 10
-"""How often a training sample that cannot be read is replaced before giving up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +240,7 @@ class VideoSamples(Dataset[ClipSample]):
             raise InputError(f"none of {len(videos)} videos gives a target frame under {rule}; relax the rule")
         if unannotated := next((v.id for v in self.videos if not v.annotated), None):
             raise InputError(f"video {unannotated} has no ground truth; take a split that is annotated")
-        self.bad_limit = max(1, len(self.videos) // 100) if bad_limit is None else bad_limit
-        self.bad: dict[str, str] = {}
+        self.quarantine = Quarantine("videos", len(self.videos), bad_limit)
         self.empty = 0
         self._memory: dict[str, np.ndarray] = {}
         if cache == "memory":
@@ -397,19 +394,12 @@ class VideoSamples(Dataset[ClipSample]):
         return grid
 
     def _count(self, samples: Sequence[ClipSample]) -> None:
-        for sample in samples:
-            for video, reason in sample.problems:
-                if not video:
-                    self.empty += 1
-                    log.info("%s (%d such samples replaced so far)", reason, self.empty)
-                elif video not in self.bad:
-                    self.bad[video] = reason
-                    log.warning("video %s is set aside (%d so far): %s", video, len(self.bad), reason)
-        if len(self.bad) > self.bad_limit:
-            raise InputError(
-                f"{len(self.bad)} videos cannot be used, more than the limit of {self.bad_limit}, the last: "
-                f"{list(self.bad.values())[-1]}"
-            )
+        problems = [problem for sample in samples for problem in sample.problems]
+        for video, reason in problems:
+            if not video:
+                self.empty += 1
+                log.info("%s (%d such samples replaced so far)", reason, self.empty)
+        self.quarantine.add((f"video {video}", reason) for video, reason in problems if video)
 
 
 class EmptyTargetError(ValueError):

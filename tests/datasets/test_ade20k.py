@@ -75,3 +75,18 @@ def test_bad_files_are_named(root):
     (root / "images" / "training" / "ADE_train_00000001.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"cannot read .*ADE_train_00000001.jpg"):
         data.read(0)
+
+
+def test_a_damaged_image_is_replaced_in_training_and_fatal_in_validation(root):
+    data = ADE20K(root=root, size=(64, 64))
+    training, validation = data.training(VIEWS), data.validation(VIEWS)
+    for path in (root / "images").rglob("*_00000001.jpg"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"cannot read .*ADE_val_00000001.jpg"):
+        validation[0]
+    batch = training.prepare([training[(0, 0, i)] for i in range(3)], torch.device("cpu"))
+    assert len(batch.ids) == 3 and "ADE_train_00000001" not in batch.ids
+    assert list(training.quarantine.reasons) == ["ADE_train_00000001"]
+    (root / "annotations" / "training" / "ADE_train_00000002.png").unlink()
+    with pytest.raises(InputError, match="2 images cannot be used, more than the limit of 1"):
+        training.prepare([training[(0, 0, i)] for i in range(3)], torch.device("cpu"))

@@ -107,6 +107,22 @@ def test_what_is_missing_is_named(root, tmp_path):
     (root / "train/bee").rmdir()
     with pytest.raises(InputError, match="learner clip wants 32 frames"):
         ImageFolder(root=root).training({"clip": InputSpec()})
-    (root / "train/ant/0.png").write_bytes(b"not an image")
-    with pytest.raises(InputError, match=r"0\.png cannot be decoded"):
-        ImageFolder(root=root).training(VIEWS)[0, 0, 0]
+
+
+def test_a_damaged_image_is_replaced_in_training_and_fatal_in_validation(root, caplog):
+    for split in ("train", "val"):
+        (root / split / "ant/0.png").write_bytes(b"not an image")
+    data = ImageFolder(root=root)
+    with pytest.raises(InputError, match=r"ant/0\.png cannot be decoded"):
+        data.validation(VIEWS)[0]
+    samples = data.training(VIEWS)
+    found = batch(samples, [(0, 0, i) for i in range(len(samples))])
+    assert len(found.ids) == 12 and "ant/0.png" not in found.ids
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "ant/0.png is set aside (1 of the images so far)"
+    ]
+    labels = {"ant": 0, "cat": 1, "dog": 2}
+    assert found.target.tolist() == [labels[name.split("/")[0]] for name in found.ids]  # the replacement's own label
+    (root / "train/cat/1.png").unlink()
+    with pytest.raises(InputError, match="2 images cannot be used, more than the limit of 1"):
+        batch(samples, [(0, 0, i) for i in range(len(samples))])

@@ -213,7 +213,7 @@ def test_a_broken_frame_is_replaced_in_training_and_fatal_in_evaluation(dot_vide
     assert all(not s.id.endswith(":3") for s in made)
     assert replaced[0].problems[0] == ("000", "map 3 of 000 cannot be read; replace it")
     samples.prepare(replaced, "cpu")
-    assert list(samples.bad) == ["000"]
+    assert list(samples.quarantine.reasons) == ["video 000"]
 
 
 def test_too_many_unusable_videos_stop_the_training(dot_videos):
@@ -236,7 +236,7 @@ def test_frames_nobody_looked_at(dot_videos):
     made = [samples[(0, epoch, 0)] for epoch in range(20)]
     samples.prepare(made, "cpu")
     assert samples.empty > 0
-    assert not samples.bad
+    assert not samples.quarantine.reasons
     assert all(not s.id.endswith(":1") for s in made)
 
 
