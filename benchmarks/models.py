@@ -244,9 +244,9 @@ def _write(options: Options, rows: list[str]) -> None:
                 f"- load average at the end {load}",
                 "",
                 f"Milliseconds per clip (one map): the fastest of {options.rounds} forward passes or of "
-                f"{options.train_rounds} training step(s), without what other programs on the machine add. Memory in",
-                "MiB above the built model; a training step is a forward and a backward pass, counted as three times",
-                "the GFLOP of a forward pass.",
+                f"{options.train_rounds} training step(s),",
+                "without what other programs on the machine add. Memory in MiB above the built model; a training step is",
+                "a forward and a backward pass, counted as three times the GFLOP of a forward pass.",
                 "",
                 "| model | parameters | GFLOP | what | form | wall ms | CPU ms | times plain | peak MiB | roofline |",
                 "|---|---:|---:|---|---|---:|---:|---:|---:|---:|",

@@ -44,7 +44,7 @@ from saliency.engine.protocols import protocol_named
 from saliency.engine.result import Result
 from saliency.engine.submission import check_submission, is_written, write_submission
 from saliency.errors import InputError, nearest
-from saliency.io.checkpoint import load_model
+from saliency.models.published import open_model
 from saliency.report.formats import heading, number
 from saliency.report.gallery import write_gallery
 from saliency.types import InputSpec
@@ -64,7 +64,7 @@ class Arguments:
             of your own with videos/ and maps/, fixations/ or gaze/ (see docs/datasets.md).
         split: which split; default val of dhf1k, else test.
         root: folder of the data set; default its environment variable, such as DHF1K_ROOT.
-        weights: models saved by this project, FILE or NAME=FILE.
+        weights: models saved by this project or published weights, FILE or NAME=FILE.
         maps: maps of any method, FOLDER or NAME=FOLDER, with one folder of PNG or NPY files per video.
         baselines: what to score besides; the priors are fitted on the training split.
         ensemble: also score the mean map of all --weights.
@@ -250,7 +250,7 @@ def find_predictors(
     models = []
     for entry in arguments.weights:
         name, path = named(entry)
-        loaded = load_model(path)
+        loaded = open_model(path)
         models.append(
             ModelPredictor(
                 name=name,

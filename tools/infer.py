@@ -11,16 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import Task as ProgressTask
 from rich.text import Text
 
-import saliency
 from saliency import cli
+from saliency.engine.distributed import pick_device
 from saliency.engine.predictor import Predictor
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_model
+from saliency.io.bundled import bundled_weights
 from saliency.io.frames import Backend, open_frames
+from saliency.models.published import open_model
 from saliency.report.overlay import Overlay
 from saliency.report.render import render
-
-BUNDLED = Path(saliency.__file__).parent / "assets" / "weights"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +28,8 @@ class Arguments:
 
     Attributes:
         video: a video file or a folder of images (a local path).
-        weights: a model saved by this project (.safetensors); default: the one that comes with it.
+        weights: a model saved by this project (.safetensors), or published weights of TMFI-Net, ViNet-S, ViNet,
+            ViNet-A or STSA-Net as their authors save them; default: the model that comes with the project.
         out: folder to write to.
         maps: also write one map for each frame, of the video's size: png (8 bits) or npy (float32).
         peak: map value shown hottest (and white in PNG maps) in every frame, such as 1.0; default: each
@@ -71,13 +71,13 @@ def main() -> int:
         raise InputError(f"--batch-size must be at least 1, got {arguments.batch_size}")
     if arguments.peak is not None and arguments.peak <= 0:
         raise InputError(f"--peak must be above 0, got {arguments.peak}")
-    device = choose_device(arguments.device)
+    device = pick_device(arguments.device)
 
     with open_frames(
         arguments.video, arguments.backend, threads=0 if arguments.backend == "pyav" else 1, fps=arguments.fps
     ) as source:
         weights = arguments.weights or bundled_weights()
-        loaded = load_model(weights)
+        loaded = open_model(weights)
         print(f"weights: {weights.name} ({type(loaded.config).__name__}, sha256 {loaded.sha256[:12]}) on {device}")
         predictor = Predictor(
             loaded.model,
@@ -111,37 +111,6 @@ def main() -> int:
     if written.problem is not None:
         raise InputError(f"{written.problem}; {written.frames} frames were written")
     return 0
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a name; ``auto`` is the first CUDA device if there is one, else the CPU.
-
-    Raises:
-        InputError: no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device {name!r} cannot be used here; choose auto, cpu or cuda") from error
-    return device
-
-
-def bundled_weights() -> Path:
-    """Return the weights that come with the project.
-
-    Raises:
-        InputError: this copy has none, or several.
-    """
-    found = sorted(BUNDLED.glob("*.safetensors"))
-    if not found:
-        raise InputError("this copy comes without weights; name a file with --weights")
-    if len(found) > 1:
-        names = ", ".join(f.name for f in found)
-        raise InputError(f"several weights come with this copy ({names}); choose one with --weights {found[0]}")
-    return found[0]
 
 
 if __name__ == "__main__":

@@ -111,17 +111,20 @@ def join(device: str = "auto") -> Iterator[World]:
 def pick_device(name: str, local_rank: int | None = None) -> torch.device:
     """Return the device called `name`; ``auto`` takes a GPU when there is one.
 
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ...
+        local_rank: number of this process on this machine, which takes the GPU of that number.
+
     Raises:
-        InputError: the name is unknown, or CUDA is asked for and there is none.
+        InputError: there is no such device here.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local_rank is not None:
+        name = f"cuda:{local_rank}"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device '{name}' is asked for but torch sees no GPU; use device=cpu")
-    if device.type == "cuda" and device.index is None and local_rank is not None:
-        device = torch.device("cuda", local_rank)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device '{name}' cannot be used here; choose auto, cpu, cuda or cuda:N") from error
     return device

@@ -225,6 +225,26 @@ def unwrap(content: Mapping[str, Any], name: str = "state dict") -> dict[str, Te
     return state
 
 
+def holds_config(path: str | Path) -> bool:
+    """Whether a safetensors file is one of `save_model`, which says what model it belongs to.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return "config" in _read_safetensors(Path(path), tensors=False)[1]
+
+
+def fits(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
+    """Whether names and shapes are those of the model, in its own terms or its authors' (`load_weights` sees more)."""
+    own = model.state_dict()
+    constants = dict(model.named_buffers())
+    given = {_own_name(model, key, own, constants): value.shape for key, value in state.items()}
+    needed = {key for key in own if not key.endswith("num_batches_tracked")}
+    return needed <= given.keys() and all(
+        key in constants if key not in own else shape == own[key].shape for key, shape in given.items()
+    )
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
     with Path(path).open("rb") as file:
@@ -305,10 +325,7 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, keep: tuple[
     """Copy `state` into the model after every check has passed."""
     own = model.state_dict()
     constants = {key: value for key, value in model.named_buffers() if key not in own}
-    rename = getattr(model, "from_official", None)
-    given = {
-        key if rename is None or key in own or key in constants else rename(key): value for key, value in state.items()
-    }
+    given = {_own_name(model, key, own, constants): value for key, value in state.items()}
 
     # Buffers the model computes itself (window indices) are compared, not loaded.
     changed = [key for key in given.keys() & constants.keys() if not _same(given[key], constants[key])]
@@ -336,6 +353,12 @@ def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, keep: tuple[
     model.load_state_dict(given, strict=False)
 
 
+def _own_name(model: nn.Module, key: str, own: Mapping[str, Any], constants: Mapping[str, Any]) -> str:
+    """Return what the model calls a weight that its authors may call otherwise."""
+    rename = getattr(model, "from_official", None)
+    return key if rename is None or key in own or key in constants else rename(key)
+
+
 def _looks_like(model: nn.Module, state: Mapping[str, Tensor]) -> str:
     for signature, kind in _SIGNATURES:
         if signature in state:
@@ -357,12 +380,13 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
     return [key for key, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_safetensors(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            names = file.keys() if tensors else ()
+            return {key: file.get_tensor(key) for key in names}, dict(file.metadata() or {})
     except (safetensors.SafetensorError, ValueError, OSError) as error:
         raise InputError(f"{path}: truncated or damaged, or not a safetensors file; fetch it again") from error
 

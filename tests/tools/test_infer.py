@@ -241,11 +241,11 @@ def test_bad_options(infer, weights, tmp_path):
     refused(infer("--video", video, "--weights", weights, "--out", tmp_path / "file", defaults=False), "--out")
 
 
-def test_weights_that_come_with_the_project(infer, weights, tmp_path):
+def test_weights_that_come_with_the_project(infer, weights, tmp_path, monkeypatch):
     video = stamped(tmp_path / "clip.mp4", 2)
     bundled = tmp_path / "bundled"
     bundled.mkdir()
-    infer.globals["BUNDLED"] = bundled
+    monkeypatch.setattr("saliency.io.bundled.BUNDLED", bundled)
     arguments = ["--video", video, "--out", tmp_path / "out", "--device", "cpu"]
     refused(infer(*arguments, defaults=False), "without weights", "--weights")
     (bundled / "one.safetensors").write_bytes(weights.read_bytes())
