@@ -245,8 +245,8 @@ def _write(options: Options, rows: list[str]) -> None:
                 "",
                 f"Milliseconds per clip (one map): the fastest of {options.rounds} forward passes or of "
                 f"{options.train_rounds} training step(s),",
-                "without what other programs on the machine add. Memory in MiB above the built model; a training step is",
-                "a forward and a backward pass, counted as three times the GFLOP of a forward pass.",
+                "without what other programs on the machine add. Memory in MiB above the built model; a training step",
+                "is a forward and a backward pass, counted as three times the GFLOP of a forward pass.",
                 "",
                 "| model | parameters | GFLOP | what | form | wall ms | CPU ms | times plain | peak MiB | roofline |",
                 "|---|---:|---:|---|---|---:|---:|---:|---:|---:|",
