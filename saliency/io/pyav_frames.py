@@ -17,6 +17,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
@@ -48,7 +49,8 @@ class _Orientation:
 
     @staticmethod
     def of(frame: av.VideoFrame) -> "_Orientation":
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # frame.side_data would make the frame and its side data hold each other, until the garbage collector runs
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]  # stubs lack it
         if matrix is None:
             return _Orientation()
         # nine 32-bit numbers, row by row: a b u, c d v, x y w

@@ -1,5 +1,6 @@
 """Frame i is the i-th decoded picture, upright, for every kind of file; bad files are named in one line."""
 
+import gc
 import importlib.util
 import os
 import random
@@ -305,6 +306,30 @@ def test_wrong_count_is_named(stamped):
 
 
 # --- processes and memory ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["h264_gop12", "h264_rot90", "mpeg4_bframes_avi"])
+def test_nothing_is_left_for_the_garbage_collector(stamped, name):
+    """A decoded picture that waits for it is megabytes, and a worker opens thousands of videos."""
+    path = stamped(name)
+
+    def use():
+        with open_frames(path) as source:
+            source.read([3, 1, 20])
+            list(source.iterate(2, 5))
+
+    use()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        use()
+        gc.collect()
+        assert not [type(left) for left in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def test_source_of_another_process_is_refused(stamped, monkeypatch):
