@@ -126,5 +126,6 @@ def pick_device(name: str, local_rank: int | None = None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"device '{name}' cannot be used here; choose auto, cpu, cuda or cuda:N") from error
+        seen = f"torch sees {torch.cuda.device_count() or 'no'} GPU"
+        raise InputError(f"device '{name}' cannot be used here ({seen}); choose auto, cpu, cuda or cuda:N") from error
     return device
