@@ -12,8 +12,8 @@ import torch
 from saliency.config.run import Run
 from saliency.datasets.clips import SaliencyClips
 from saliency.datasets.synthetic import Synthetic
-from saliency.engine import interrupt
 from saliency.engine.distributed import join
+from saliency.engine.interrupt import StopRequest
 from saliency.engine.logbook import Logbook
 from saliency.engine.trainer import Trainer, check_split
 from saliency.errors import InputError
@@ -76,7 +76,8 @@ def dry_run(run: Run, steps: int) -> Iterator[StageCost]:
         raise InputError(f"--dry-run wants at least 1 step, got {steps}")
     run = replace(run, learners={name: replace(learner, init="scratch") for name, learner in run.learners.items()})
     views = {name: learner.model.input for name, learner in run.learners.items()}
-    with join(run.train.device) as world, interrupt.listen() as request, tempfile.TemporaryDirectory() as folder:
+    request = StopRequest()  # of nobody: there is nothing to save, so a signal ends the process at once
+    with join(run.train.device) as world, tempfile.TemporaryDirectory() as folder:
         with world.together():
             training, validation = run.data.training(views), run.data.validation(views)
             check_split(run.train, len(training), world.size)
