@@ -9,7 +9,7 @@ types:
 	pyright
 
 test:
-	pytest -m "not slow and not gpu"
+	pytest
 
 check-slow:
 	pytest -m "slow"
