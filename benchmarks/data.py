@@ -33,16 +33,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from saliency.data.targets import Key
+from saliency.data.video import AnnotatedVideo, VideoSamples, collate
 from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.extract import extract_frames, write_ground_truth
-from saliency.datasets.gaze import DHF1K_SIGMA
-from saliency.datasets.targets import Key
-from saliency.datasets.video import AnnotatedVideo, VideoSamples, collate
-from saliency.engine.environment import environment
-from saliency.engine.sampler import epoch_order
+from saliency.gaze.recording import DHF1K_SIGMA
 from saliency.io import frame_cache
 from saliency.io.maps import read_density
 from saliency.io.transforms import resize_frames
+from saliency.preparation.extract import extract_frames, write_ground_truth
+from saliency.runtime.environment import environment
+from saliency.training.sampler import epoch_order
 from saliency.types import InputSpec
 
 ASSETS = Path(__file__).parents[1] / "saliency" / "assets" / "dhf1k_002"

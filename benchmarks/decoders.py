@@ -35,10 +35,10 @@ import tyro
 from av.error import FFmpegError
 
 from saliency.cli import run
-from saliency.engine.environment import environment
 from saliency.errors import InputError
 from saliency.io.frames import Backend, open_frames
 from saliency.io.stamped import RECIPES, read_stamp, write_stamped
+from saliency.runtime.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 STORED = sorted((Path(__file__).parents[1] / "tests" / "data" / "io").glob("*.[am][vp][i4]"))

@@ -26,14 +26,14 @@ import torch
 import tyro
 
 from saliency.cli import run
-from saliency.engine.distributed import pick_device
-from saliency.engine.environment import environment
 from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
 from saliency.metrics.cc import cc
 from saliency.metrics.frame import DHF1K, METRICS, STANDARD, score
 from saliency.metrics.kld import kld
 from saliency.metrics.nss import nss
 from saliency.metrics.sim import sim
+from saliency.runtime.distributed import pick_device
+from saliency.runtime.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -17,11 +17,11 @@ import tyro
 from torch import Tensor
 
 from saliency.cli import run
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.mini import Mini, Part, build_mini, build_real
-from saliency.datasets.video import AnnotatedVideo
-from saliency.engine.baselines import OneVersusRest, centre_prior, chance
-from saliency.engine.evaluator import evaluate_many
-from saliency.engine.protocols import CANONICAL
+from saliency.evaluation.baselines import OneVersusRest, centre_prior, chance
+from saliency.evaluation.protocols import CANONICAL
+from saliency.evaluation.video_run import evaluate_many
 
 LOOK_BACK = 4
 """Frames between the two that the motion of the hand-made maps is taken from."""

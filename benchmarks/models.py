@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.video.swin_transformer import shifted_window_attention_3d
 
+from saliency.backbones.video_swin import Size3, WindowAttention
 from saliency.cli import run
-from saliency.engine.environment import environment
-from saliency.models.inference import for_inference
+from saliency.inference.folding import for_inference
 from saliency.models.stsa_net import STSANetConfig
 from saliency.models.tmfi_net import TMFINetConfig
-from saliency.models.video_swin import Size3, WindowAttention
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
+from saliency.runtime.environment import environment
 from saliency.types import ModelConfig
 
 RESULTS = Path(__file__).parent / "results"

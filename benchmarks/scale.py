@@ -21,10 +21,10 @@ import tyro
 from torch.nn.parallel import DistributedDataParallel
 
 from saliency.cli import run
-from saliency.engine.environment import environment
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
+from saliency.runtime.environment import environment
 from saliency.types import InputSpec, ModelConfig
 
 RESULTS = Path(__file__).parent / "results"

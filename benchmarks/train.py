@@ -45,18 +45,18 @@ from benchmarks.models import plain_attention
 from saliency.cli import run as run_tool
 from saliency.config.load import load_run
 from saliency.config.run import Run, Samples, Stage
-from saliency.datasets.targets import below, draws
-from saliency.datasets.video import AnnotatedVideo, VideoSamples
+from saliency.data.targets import below, draws
+from saliency.data.video import AnnotatedVideo, VideoSamples
 from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
-from saliency.engine.distributed import World, pick_device
-from saliency.engine.environment import environment
-from saliency.engine.interrupt import StopRequest
-from saliency.engine.learners import Progress, Trained, make_learners
-from saliency.engine.logbook import Logbook
-from saliency.engine.meters import Meter
-from saliency.engine.trainer import Trainer
 from saliency.io.transforms import resize_map
+from saliency.runtime.distributed import World, pick_device
+from saliency.runtime.environment import environment
+from saliency.runtime.interrupt import StopRequest
+from saliency.training.learners import Progress, Trained, make_learners
+from saliency.training.logbook import Logbook
+from saliency.training.meters import Meter
+from saliency.training.trainer import Trainer
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
 RESULTS = REPO / "benchmarks" / "results"

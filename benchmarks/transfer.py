@@ -31,9 +31,9 @@ from saliency.config.run import Run, Stage
 from saliency.distillation.base import Distiller, combine
 from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
-from saliency.engine.distributed import pick_device
-from saliency.engine.environment import environment
-from saliency.engine.optimization import make_optimizer
+from saliency.runtime.distributed import pick_device
+from saliency.runtime.environment import environment
+from saliency.training.optimization import make_optimizer
 from saliency.types import SaliencyTarget
 
 REPO = Path(__file__).parents[1]

@@ -1,7 +1,7 @@
 """Table 4 of the Bi-KD paper, across architectures: Mask2Former with ResNet-50 and with Swin-T on ADE20K."""
 
 from saliency.config.run import Run
-from saliency.segmentation_recipes import r50, swin_t, transfer
+from saliency.recipes.segmentation import r50, swin_t, transfer
 
 
 def config() -> Run:

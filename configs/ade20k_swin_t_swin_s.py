@@ -1,7 +1,7 @@
 """Table 4 of the Bi-KD paper, within an architecture: Mask2Former with Swin-T and with Swin-S on ADE20K."""
 
 from saliency.config.run import Run
-from saliency.segmentation_recipes import swin_s, swin_t, transfer
+from saliency.recipes.segmentation import swin_s, swin_t, transfer
 
 
 def config() -> Run:

@@ -5,9 +5,9 @@ were trained one by one with their own published settings, see dhf1k_tmfi_vinet_
 """
 
 from saliency.config.run import Run
+from saliency.data.targets import BI_KD_DHF1K
 from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.targets import BI_KD_DHF1K
-from saliency.recipes import transfer
+from saliency.recipes.saliency import transfer
 
 
 def config() -> Run:

@@ -1,9 +1,9 @@
 """Tri-Bi-KD on DHF1K between models trained by dhf1k_{tmfi,vinet_s,vinet_a}.py."""
 
 from saliency.config.run import Run
+from saliency.data.targets import BI_KD_DHF1K
 from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.targets import BI_KD_DHF1K
-from saliency.recipes import transfer
+from saliency.recipes.saliency import transfer
 
 
 def config() -> Run:

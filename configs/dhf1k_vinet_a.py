@@ -1,13 +1,13 @@
 """ViNet-A on DHF1K, from Kinetics weights.
 
 The target frames of training and validation are the published ones (docs/datasets.md), the other settings and their
-sources are in saliency/recipes.py.
+sources are in saliency/recipes/saliency.py.
 """
 
 from saliency.config.run import Run
+from saliency.data.targets import VINET_A_DHF1K
 from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.targets import VINET_A_DHF1K
-from saliency.recipes import single
+from saliency.recipes.saliency import single
 
 
 def config() -> Run:

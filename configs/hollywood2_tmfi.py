@@ -2,13 +2,13 @@
 
 The target frames of training and validation, and that each shot is a video of its own, are the published ones
 (docs/datasets.md); validation is on clips held out of the training set, not on the test set as published. The other
-settings and their sources: saliency/recipes.py.
+settings and their sources: saliency/recipes/saliency.py.
 """
 
 from saliency.config.run import Run
+from saliency.data.targets import TMFI_NET_HOLLYWOOD2
 from saliency.datasets.hollywood2 import Hollywood2
-from saliency.datasets.targets import TMFI_NET_HOLLYWOOD2
-from saliency.recipes import single
+from saliency.recipes.saliency import single
 
 
 def config() -> Run:

@@ -1,9 +1,9 @@
 """Tri-Bi-KD on Hollywood-2 between models trained by hollywood2_{tmfi,vinet_s,vinet_a}.py."""
 
 from saliency.config.run import Run
+from saliency.data.targets import BI_KD_HOLLYWOOD2
 from saliency.datasets.hollywood2 import Hollywood2
-from saliency.datasets.targets import BI_KD_HOLLYWOOD2
-from saliency.recipes import transfer
+from saliency.recipes.saliency import transfer
 
 
 def config() -> Run:

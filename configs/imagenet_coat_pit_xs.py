@@ -1,7 +1,7 @@
 """Tables 2 and 6a (two models) of the Bi-KD paper: CoaT-Lite Mini and PiT-XS on ImageNet."""
 
-from saliency.classification_recipes import coat_lite_mini, pit_xs, transfer
 from saliency.config.run import Run
+from saliency.recipes.classification import coat_lite_mini, pit_xs, transfer
 
 
 def config() -> Run:

@@ -1,7 +1,7 @@
 """Table 6a of the Bi-KD paper, three models: CoaT-Lite Mini, PiT-XS and ResMLP-24 on ImageNet."""
 
-from saliency.classification_recipes import coat_lite_mini, pit_xs, resmlp_24_dist, transfer
 from saliency.config.run import Run
+from saliency.recipes.classification import coat_lite_mini, pit_xs, resmlp_24_dist, transfer
 
 
 def config() -> Run:

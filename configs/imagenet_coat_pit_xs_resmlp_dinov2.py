@@ -1,7 +1,7 @@
 """Table 6a of the Bi-KD paper, four models: CoaT-Lite Mini, PiT-XS, ResMLP-24 and DINOv2 on ImageNet."""
 
-from saliency.classification_recipes import coat_lite_mini, dinov2, pit_xs, resmlp_24_dist, transfer
 from saliency.config.run import Run
+from saliency.recipes.classification import coat_lite_mini, dinov2, pit_xs, resmlp_24_dist, transfer
 
 
 def config() -> Run:

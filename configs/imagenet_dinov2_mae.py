@@ -1,7 +1,7 @@
 """Table 2 of the Bi-KD paper: DINOv2 ViT-S/14 and MAE ViT-B on ImageNet."""
 
-from saliency.classification_recipes import dinov2, mae, transfer
 from saliency.config.run import Run
+from saliency.recipes.classification import dinov2, mae, transfer
 
 
 def config() -> Run:

@@ -1,7 +1,7 @@
 """Table 2 of the Bi-KD paper: ViT-B and ViT-T on ImageNet, with timm's augmentation and a cosine schedule."""
 
-from saliency.classification_recipes import transfer, vit_b, vit_t
 from saliency.config.run import Run
+from saliency.recipes.classification import transfer, vit_b, vit_t
 
 
 def config() -> Run:

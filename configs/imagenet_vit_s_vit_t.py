@@ -1,7 +1,7 @@
 """Table 2 of the Bi-KD paper: ViT-S and ViT-T on ImageNet, with timm's augmentation and a cosine schedule."""
 
-from saliency.classification_recipes import transfer, vit_s, vit_t
 from saliency.config.run import Run
+from saliency.recipes.classification import transfer, vit_s, vit_t
 
 
 def config() -> Run:

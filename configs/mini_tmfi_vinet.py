@@ -6,7 +6,7 @@ The models are the classes of `configs/dhf1k_tmfi_vinet.py`, made small by their
 from dataclasses import replace
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.datasets.clips import SaliencyClips
+from saliency.data.clips import SaliencyClips
 from saliency.datasets.mini import Mini
 from saliency.distillation.bi_kd import BiKD
 from saliency.models.tmfi_net import TMFINetConfig

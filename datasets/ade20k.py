@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from saliency.datasets.segmentation import Augmentation, SegmentationSamples
+from saliency.data.labelled_images import Augmentation, SegmentationSamples
 from saliency.errors import InputError
 from saliency.types import IGNORED, InputSpec
 
@@ -83,7 +83,7 @@ class ADE20K:
 
 
 class ADE20KImages:
-    """Images of a split; see `saliency.datasets.segmentation.LabelledImages`."""
+    """Images of a split; see `saliency.data.labelled_images.LabelledImages`."""
 
     def __init__(self, files: Sequence[Path], annotations: Path) -> None:
         self.files, self.annotations = list(files), annotations

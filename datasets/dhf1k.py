@@ -23,11 +23,11 @@ from typing import Literal
 import numpy as np
 
 import saliency
-from saliency.datasets.gaze import DHF1K_SCREEN, gaze_per_frame, read_recording, screen_to_video
-from saliency.datasets.map_files import MapFilesVideo, Numbering, image_size, numbered
-from saliency.datasets.targets import HOUSE, Sampling
-from saliency.datasets.video import AnnotatedVideo
+from saliency.data.map_files import MapFilesVideo, Numbering, image_size, numbered
+from saliency.data.targets import HOUSE, Sampling
+from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
+from saliency.gaze.recording import DHF1K_SCREEN, gaze_per_frame, read_recording, screen_to_video
 from saliency.io.frames import Backend, open_frames
 from saliency.types import InputSpec
 

@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 
-from saliency.datasets.gaze import DHF1K_SIGMA, density_map, fixation_map, is_inside
-from saliency.datasets.map_files import image_size
-from saliency.datasets.targets import HOUSE, Sampling
-from saliency.datasets.video import AnnotatedVideo
+from saliency.data.map_files import image_size
+from saliency.data.targets import HOUSE, Sampling
+from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
+from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map, is_inside
 from saliency.io.frames import Backend, open_frames
 from saliency.io.images import list_images, numeric_order
 from saliency.io.maps import read_density, read_fixations

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from saliency.data.map_files import JoinedVideo, MapFilesVideo, frames_and_maps
+from saliency.data.targets import HOUSE, Sampling
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import SOURCE, find_root
-from saliency.datasets.map_files import JoinedVideo, MapFilesVideo, frames_and_maps
-from saliency.datasets.targets import HOUSE, Sampling
-from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.types import InputSpec
 

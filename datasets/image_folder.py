@@ -18,8 +18,8 @@ import torchvision.transforms.v2.functional as TF
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from saliency.datasets.quarantine import Problem, Quarantine, read_or_replace
-from saliency.datasets.targets import Key
+from saliency.data.quarantine import Problem, Quarantine, read_or_replace
+from saliency.data.targets import Key
 from saliency.errors import InputError
 from saliency.io.transforms import normalise
 from saliency.types import Batch, ImageSpec, InputSpec

@@ -19,11 +19,13 @@ docs/mini.md says how the viewers behave, how well they agree and how far a cent
 
 import functools
 import hashlib
+import inspect
 import io
 import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,20 +41,21 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 import saliency
+from saliency.data import mini_scenes, mini_viewers
+from saliency.data.mini_scenes import make_shots, render
+from saliency.data.mini_viewers import watch
+from saliency.data.targets import Sampling, Targets
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import DHF1K, DHF1KVideo
-from saliency.datasets.gaze import DHF1K_SIGMA, fixation_map
-from saliency.datasets.mini_scenes import make_shots, render
-from saliency.datasets.mini_viewers import watch
-from saliency.datasets.targets import Sampling, Targets
-from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
+from saliency.gaze import recording
+from saliency.gaze.recording import DHF1K_SIGMA, fixation_map
 from saliency.types import InputSpec
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 """Of the layout of the cache; what is built from the same settings is told apart by the code that builds it."""
-SOURCES = ("mini.py", "mini_scenes.py", "mini_viewers.py", "gaze.py")
 
 ASSETS = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
 FPS = 30
@@ -197,7 +200,7 @@ def build_real(config: Mini) -> Path:
 def density_map(fixated: NDArray[np.bool_], sigma: float) -> NDArray[np.uint8]:
     """Blur a fixation map (H, W), scaled to a maximum of 255: uint8 (H, W), all zero without a fixation.
 
-    The same as `saliency.datasets.gaze.density_map`, for the thousands of small maps of a build.
+    The same as `saliency.gaze.recording.density_map`, for the thousands of small maps of a build.
     """
     y, x = np.nonzero(fixated)
     if len(y) == 0:
@@ -276,7 +279,8 @@ def _read(root: Path, numbers: str, *, real: bool) -> list[AnnotatedVideo]:
 @functools.cache
 def _sources() -> bytes:
     """Return the code that decides what is built: data that another version built is never taken for this one's."""
-    return b"".join((Path(__file__).parent / name).read_bytes() for name in SOURCES)
+    modules = (__name__, mini_scenes.__name__, mini_viewers.__name__, recording.__name__)
+    return b"".join(inspect.getsource(sys.modules[name]).encode() for name in modules)
 
 
 def _settings(config: Mini) -> dict[str, object]:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from saliency.datasets.segmentation import Augmentation, SegmentationSamples
+from saliency.data.labelled_images import Augmentation, SegmentationSamples
 from saliency.types import InputSpec
 
 CLASSES = ("background", "disc", "square", "triangle", "cross")
@@ -71,7 +71,7 @@ class Shapes:
 
 
 class ShapeImages:
-    """The drawn images of a split; see `saliency.datasets.segmentation.LabelledImages`."""
+    """The drawn images of a split; see `saliency.data.labelled_images.LabelledImages`."""
 
     def __init__(self, config: Shapes, split: Literal["train", "val", "test"]) -> None:
         counts = (config.train_images, config.val_images, config.test_images)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from saliency.datasets.targets import HOUSE, Sampling
-from saliency.datasets.video import AnnotatedVideo, Split
+from saliency.data.targets import HOUSE, Sampling
+from saliency.data.video import AnnotatedVideo, Split
 from saliency.errors import InputError
 from saliency.io.frames import FrameSource
 from saliency.types import InputSpec

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saliency.backbones.hub import hub
 from saliency.errors import InputError
-from saliency.models.hub import hub
 from saliency.models.timm_classifier import import_timm
 from saliency.types import ImageSpec, Init
 

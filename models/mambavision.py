@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from saliency.backbones.hub import hub
 from saliency.errors import InputError
-from saliency.models.hub import hub
 from saliency.types import ImageSpec, Init
 
 

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.models import s3d
-from saliency.models.common import initialise_convolutions, pad_time, scale_channels, spatial_size, upsample
-from saliency.models.pretrained import start
+from saliency.backbones import s3d
+from saliency.backbones.layers import initialise_convolutions, pad_time, scale_channels, spatial_size, upsample
+from saliency.backbones.pretrained import start
 from saliency.types import Init, InputSpec
 
 STEPS = 4

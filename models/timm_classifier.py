@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from saliency.backbones.hub import hub
 from saliency.errors import InputError, nearest
-from saliency.models.hub import hub
 from saliency.types import ImageSpec, Init
 
 if TYPE_CHECKING:

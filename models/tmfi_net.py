@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.models import video_swin
-from saliency.models.common import (
+from saliency.backbones import video_swin
+from saliency.backbones.layers import (
     halving_kernels,
     initialise_convolutions,
     pad_time,
@@ -27,8 +27,8 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
-from saliency.models.pretrained import start
-from saliency.models.video_swin import VideoSwinFeatures
+from saliency.backbones.pretrained import start
+from saliency.backbones.video_swin import VideoSwinFeatures
 from saliency.types import Init, InputSpec
 
 

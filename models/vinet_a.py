@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.models import slowfast
-from saliency.models.common import (
+from saliency.backbones import slowfast
+from saliency.backbones.layers import (
     fit_groups,
     halving_kernels,
     initialise_convolutions,
@@ -28,8 +28,8 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
-from saliency.models.pretrained import start
-from saliency.models.slowfast import ALPHA, SlowFastFeatures
+from saliency.backbones.pretrained import start
+from saliency.backbones.slowfast import ALPHA, SlowFastFeatures
 from saliency.types import Init, InputSpec
 
 VINET_A_INPUT = InputSpec(

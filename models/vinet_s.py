@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.models import s3d
-from saliency.models.common import (
+from saliency.backbones import s3d
+from saliency.backbones.layers import (
     fit_groups,
     halving_kernels,
     initialise_convolutions,
@@ -30,7 +30,7 @@ from saliency.models.common import (
     spatial_size,
     upsample,
 )
-from saliency.models.pretrained import start
+from saliency.backbones.pretrained import start
 from saliency.types import Init, InputSpec
 
 

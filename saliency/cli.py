@@ -3,10 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from saliency.errors import InputError
-
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+from saliency.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError
 
 
 def run(main: Callable[[], int | None]) -> None:

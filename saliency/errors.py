@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Iterable
 
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
 
 class InputError(ValueError):
     """Bad input from the user: the message is one line that names the thing and the remedy.

@@ -20,8 +20,8 @@ from saliency.analysis.teacher_share import read_shares
 from saliency.analysis.transfer import analyse
 from saliency.config import overrides
 from saliency.config.load import load_run
-from saliency.engine.run_folder import CONFIG
 from saliency.errors import InputError
+from saliency.training.run_folder import CONFIG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

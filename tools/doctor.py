@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from saliency import cli
-from saliency.engine.doctor import Finding, examine
+from saliency.commands.doctor_checks import Finding, examine
 
 MARKS = {"ok": "[green]ok[/]", "note": "[cyan]note[/]", "problem": "[red]problem[/]"}
 

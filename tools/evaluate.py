@@ -21,14 +21,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from saliency import cli
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import DHF1K
 from saliency.datasets.folder import Folder
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.mini import Mini
 from saliency.datasets.ucf_sports import UCFSports
-from saliency.datasets.video import AnnotatedVideo
-from saliency.engine import parquet, protocols
-from saliency.engine.baselines import (
+from saliency.errors import InputError, nearest
+from saliency.evaluation import parquet, protocols
+from saliency.evaluation.baselines import (
     Ensemble,
     MapFolder,
     ModelPredictor,
@@ -37,16 +38,15 @@ from saliency.engine.baselines import (
     chance,
     mean_train_map,
 )
-from saliency.engine.distributed import World, join
-from saliency.engine.evaluation import POLL_SECONDS, evaluate_dataset, slug
-from saliency.engine.evaluator import Predictor, oddities
-from saliency.engine.protocols import protocol_named
-from saliency.engine.result import Result
-from saliency.engine.submission import check_submission, is_written, write_submission
-from saliency.errors import InputError, nearest
-from saliency.models.published import open_model
+from saliency.evaluation.dataset_run import POLL_SECONDS, evaluate_dataset, slug
+from saliency.evaluation.protocols import protocol_named
+from saliency.evaluation.result import Result
+from saliency.evaluation.submission import check_submission, is_written, write_submission
+from saliency.evaluation.video_run import Predictor, oddities
+from saliency.inference.zoo import open_model
 from saliency.report.formats import heading, number
 from saliency.report.gallery import write_gallery
+from saliency.runtime.distributed import World, join
 from saliency.types import InputSpec
 
 SPLITS = {"mini": "test", "real": "real", "dhf1k": "val", "hollywood2": "test", "ucf_sports": "test"}

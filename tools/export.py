@@ -7,10 +7,10 @@ from pathlib import Path
 import tyro
 
 from saliency import cli
-from saliency.engine.export import export
 from saliency.errors import InputError
+from saliency.inference.export import export
+from saliency.inference.zoo import open_model
 from saliency.io.bundled import bundled_weights
-from saliency.models.published import open_model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,14 @@ from rich.progress import Task as ProgressTask
 from rich.text import Text
 
 from saliency import cli
-from saliency.engine.distributed import pick_device
-from saliency.engine.predictor import Predictor
 from saliency.errors import InputError
+from saliency.inference.overlay import Overlay
+from saliency.inference.predictor import Predictor
+from saliency.inference.render import render
+from saliency.inference.zoo import open_model
 from saliency.io.bundled import bundled_weights
 from saliency.io.frames import Backend, open_frames
-from saliency.models.published import open_model
-from saliency.report.overlay import Overlay
-from saliency.report.render import render
+from saliency.runtime.distributed import pick_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

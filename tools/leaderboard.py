@@ -11,8 +11,8 @@ from typing import Annotated
 import tyro
 
 from saliency import cli
-from saliency.engine.result import SUMMARY_FILE, Result
 from saliency.errors import InputError
+from saliency.evaluation.result import SUMMARY_FILE, Result
 from saliency.report.formats import markdown
 from saliency.report.leaderboard import FORMATS, published_rows, write_leaderboard
 from saliency.report.tables import STAGES, LeaderboardRow, build_tables

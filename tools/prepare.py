@@ -23,18 +23,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from saliency import cli
-from saliency.datasets import statistics
-from saliency.datasets import verify as checks
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import DHF1K, parse_numbers
-from saliency.datasets.extract import extract_frames, write_ground_truth
 from saliency.datasets.folder import Folder
-from saliency.datasets.gaze import DHF1K_SIGMA
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.ucf_sports import UCFSports
-from saliency.datasets.video import AnnotatedVideo
 from saliency.errors import InputError
+from saliency.gaze.recording import DHF1K_SIGMA
 from saliency.io import frame_cache
-from saliency.io.archives import unpack
+from saliency.preparation import gaze_statistics as statistics
+from saliency.preparation import verify as checks
+from saliency.preparation.archives import unpack
+from saliency.preparation.extract import extract_frames, write_ground_truth
 
 Name = Literal["dhf1k", "hollywood2", "ucf_sports", "folder"]
 DataSet = DHF1K | Hollywood2 | UCFSports | Folder

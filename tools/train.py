@@ -12,10 +12,10 @@ from saliency import cli
 from saliency.config import overrides
 from saliency.config.load import load_run
 from saliency.config.run import Run
-from saliency.engine.dry_run import dry_run, with_synthetic_videos
-from saliency.engine.interrupt import Interrupted
-from saliency.engine.seeds import train_seeds
 from saliency.errors import InputError
+from saliency.runtime.interrupt import Interrupted
+from saliency.training.dry_run import dry_run, with_synthetic_videos
+from saliency.training.seeds import train_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

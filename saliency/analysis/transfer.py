@@ -14,12 +14,12 @@ from saliency.analysis.cases import Cases, pairwise_cases, teacher_share
 from saliency.analysis.cca import Similarity, similarity
 from saliency.analysis.ensemble import Discordance, Interval, Recovery, ensemble, mcnemar, recovery, wilson
 from saliency.config.run import Run
-from saliency.engine.distributed import pick_device
-from saliency.engine.protocols import LOWER_IS_BETTER
-from saliency.engine.run_folder import best_file
 from saliency.errors import InputError, nearest
-from saliency.io.checkpoint import load_model
+from saliency.evaluation.protocols import LOWER_IS_BETTER
+from saliency.io.weights import load_model
+from saliency.runtime.distributed import pick_device
 from saliency.tasks.classification import ClassificationTask
+from saliency.training.run_folder import best_file
 
 Floats = NDArray[np.float64]
 

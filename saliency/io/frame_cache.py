@@ -34,7 +34,7 @@ import numpy as np
 import torch
 
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource
+from saliency.io.frame_source import FrameSource
 from saliency.io.transforms import resize_frames
 
 log = logging.getLogger(__name__)

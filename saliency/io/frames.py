@@ -15,107 +15,14 @@ A source belongs to the process that opened it: open it inside the worker.
 """
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
-
-import numpy as np
+from typing import Literal
 
 from saliency.errors import InputError
+from saliency.io.frame_source import FrameSource
+from saliency.io.images import FOLDER_FPS, IMAGE_SUFFIXES, ImageFolder
 
 Backend = Literal["pyav", "decord", "torchcodec"]
-
-
-class FrameSource(ABC):
-    """The frames of one video. Use it as a context manager, in the process that opened it.
-
-    Attributes:
-        path: the file or folder.
-        fps: mean frames per second, > 0.
-        size: (H, W) in pixels of the upright frames.
-        rotation: degrees (0, 90, 180, 270), counter-clockwise, by which stored pictures are turned to be
-            upright. Already applied to everything returned.
-        pixel_aspect: width of a pixel divided by its height as shown; 1 for nearly all videos.
-        start: time in seconds of the first frame on the file's own clock, which its sound shares.
-        corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
-    """
-
-    path: Path
-    fps: float
-    size: tuple[int, int]
-    rotation: int = 0
-    pixel_aspect: Fraction = Fraction(1)
-    start: float = 0.0
-    corrupt_frames: int = 0
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Number of frames."""
-
-    @abstractmethod
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Return the frames at `indices` (any order, repeats allowed), uint8 (n, H, W, 3) RGB.
-
-        Raises:
-            IndexError: an index is outside ``[0, len)``.
-            InputError: a frame cannot be decoded.
-        """
-
-    @abstractmethod
-    def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-        """Yield frames ``start``, ``start + 1``, ... before `stop` (None: to the end), uint8 (H, W, 3) RGB.
-
-        Independent of `read`: both may be used in turns. Memory does not grow with the video.
-
-        Raises:
-            IndexError: `start` or `stop` is outside the video.
-            InputError: a frame cannot be decoded, or the video ends before it should.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Free the decoder; the source cannot be used afterwards. Calling it twice is harmless."""
-
-    @property
-    def announced(self) -> int | None:
-        """Number of frames the file's header promises; fewer decoded frames mean damage.
-
-        None where the header says nothing that can be compared.
-        """
-        return None
-
-    @property
-    def timestamps(self) -> np.ndarray | None:
-        """Seconds of each frame after the first, float64 (n,); None where the file does not say."""
-        return None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _checked(self, indices: Sequence[int]) -> list[int]:
-        count = len(self)
-        for i in indices:
-            if not 0 <= i < count:
-                raise IndexError(f"{self.path}: frame {i} is outside the video of {count} frames")
-        return [int(i) for i in indices]
-
-    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
-        count = len(self)
-        end = count if stop is None else stop
-        if not 0 <= start <= end <= count:
-            raise IndexError(f"{self.path}: frames {start}..{stop} are outside the video of {count} frames")
-        return start, end
 
 
 def open_frames(
@@ -139,16 +46,13 @@ def open_frames(
         InputError: the path does not exist, is not a video, has no video stream, needs a package that is not
             installed, cannot be read exactly by this backend, or has not the expected number of frames.
     """
-    # here, because the backends are frame sources themselves, and some need packages that are not always there
-    from saliency.io.images import FOLDER_FPS, IMAGE_SUFFIXES, ImageFolder
-
     path = _local(path)
     if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
         source: FrameSource = ImageFolder(path, fps=FOLDER_FPS if fps is None else fps)
     elif fps is not None:
         raise InputError(f"{path}: is a video file with its own frame rate; leave fps out")
     elif backend == "pyav":
-        from saliency.io.pyav_frames import PyAVFrames
+        from saliency.io.pyav_frames import PyAVFrames  # each package only when it is used
 
         source = PyAVFrames(path, threads=threads)
     elif backend == "decord":

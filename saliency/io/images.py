@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource
+from saliency.io.frame_source import FrameSource
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 FOLDER_FPS = 30.0

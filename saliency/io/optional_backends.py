@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource
+from saliency.io.frame_source import FrameSource
 from saliency.io.pyav_frames import PyAVFrames
 
 R = TypeVar("R")

@@ -22,7 +22,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from saliency.errors import InputError
-from saliency.io.frames import FrameSource
+from saliency.io.frame_source import FrameSource
 
 log = logging.getLogger(__name__)
 

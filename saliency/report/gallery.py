@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from saliency.datasets.video import AnnotatedVideo
-from saliency.engine.evaluator import OwnTruth, Predictor
-from saliency.engine.result import FrameRow, Result
+from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
+from saliency.evaluation.result import FrameRow, Result
+from saliency.evaluation.video_run import OwnTruth, Predictor
+from saliency.inference.overlay import Overlay
 from saliency.io.atomic import write_atomic
 from saliency.io.transforms import resize_map
 from saliency.metrics.frame import METRICS
 from saliency.report.formats import heading, number
-from saliency.report.overlay import Overlay
 from saliency.report.page import STYLE
 
 WIDTH = 320

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from saliency.engine.protocols import LOWER_IS_BETTER, METRICS
-from saliency.engine.result import Result
 from saliency.errors import InputError, nearest
+from saliency.evaluation.protocols import LOWER_IS_BETTER, METRICS
+from saliency.evaluation.result import Result
 from saliency.report.statistics import Interval, bootstrap_mean, holm, sign_flip_test
 
 Kind = Literal["model", "baseline", "ceiling", "published"]

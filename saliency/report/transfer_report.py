@@ -15,18 +15,18 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run, Stage
-from saliency.datasets.video import AnnotatedVideo
-from saliency.engine.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
-from saliency.engine.distributed import pick_device
-from saliency.engine.evaluator import Predictor, evaluate_many
-from saliency.engine.protocols import CANONICAL
-from saliency.engine.result import Result
-from saliency.engine.run_folder import best_file
-from saliency.io.checkpoint import load_model
+from saliency.data.video import AnnotatedVideo
+from saliency.evaluation.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
+from saliency.evaluation.protocols import CANONICAL
+from saliency.evaluation.result import Result
+from saliency.evaluation.video_run import Predictor, evaluate_many
+from saliency.inference.overlay import Overlay, side_by_side
 from saliency.io.transforms import resize_map
+from saliency.io.weights import load_model
 from saliency.report.leaderboard import write_leaderboard
-from saliency.report.overlay import Overlay, side_by_side
 from saliency.report.tables import LeaderboardRow
+from saliency.runtime.distributed import pick_device
+from saliency.training.run_folder import best_file
 
 log = logging.getLogger(__name__)
 

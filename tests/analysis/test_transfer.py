@@ -16,14 +16,14 @@ from saliency.analysis.transfer import analyse
 from saliency.config.run import Learner, Run, Stage, Training
 from saliency.datasets.digits import Digits
 from saliency.distillation.bi_kd import BiKD
-from saliency.engine.run_folder import best_file
-from saliency.engine.trainer import train
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_model
+from saliency.io.weights import load_model
 from saliency.models.digits import CNNConfig, MLPConfig
 from saliency.tasks.classification import ClassificationTask
 from saliency.tasks.saliency import SaliencyTask
 from saliency.testing import ToyData, ToyNetConfig
+from saliency.training.run_folder import best_file
+from saliency.training.trainer import train
 from saliency.types import InputSpec
 
 STAGES = (

@@ -10,8 +10,8 @@ from PIL import Image
 from saliency.config.load import load_run
 from saliency.config.serial import decode, encode
 from saliency.distillation.bi_kd import BiKD
-from saliency.engine.trainer import train
 from saliency.models.timm_classifier import TimmConfig
+from saliency.training.trainer import train
 
 pytest.importorskip("timm")
 CONFIGS = Path(__file__).parents[2] / "configs"

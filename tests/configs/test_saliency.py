@@ -8,14 +8,14 @@ import pytest
 from saliency.config.load import load_run
 from saliency.config.run import Learner, Run
 from saliency.config.serial import decode, encode
-from saliency.datasets.clips import SaliencyClips
+from saliency.data.clips import SaliencyClips
+from saliency.data.targets import Sampling, Targets
 from saliency.datasets.mini import Mini
-from saliency.datasets.targets import Sampling, Targets
-from saliency.engine.run_folder import best_file
-from saliency.engine.trainer import train
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
+from saliency.training.run_folder import best_file
+from saliency.training.trainer import train
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem.startswith(("dhf1k", "hollywood2", "mini")))

@@ -11,9 +11,9 @@ from saliency.config.load import load_run
 from saliency.config.serial import decode, encode
 from saliency.datasets.ade20k import PUBLISHED_AUGMENTATION
 from saliency.distillation.bi_kd import BiKD
-from saliency.engine.trainer import train
 from saliency.models.mask2former import Mask2FormerConfig, ResNet, Swin
-from saliency.segmentation_recipes import r50, swin_s, transfer
+from saliency.recipes.segmentation import r50, swin_s, transfer
+from saliency.training.trainer import train
 from saliency.types import InputSpec
 
 pytest.importorskip("transformers")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency.datasets import targets
+from saliency.data import targets
+from saliency.data.targets import Targets
 from saliency.datasets.dhf1k import DHF1K
 from saliency.datasets.hollywood2 import Hollywood2
-from saliency.datasets.targets import Targets
 from saliency.types import InputSpec
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/datasets/clip_indices.json").read_text())

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from saliency.data.video import VideoSamples
 from saliency.datasets.dhf1k import DHF1K, frame_counts, gaze_files, parse_numbers
-from saliency.datasets.video import VideoSamples
 from saliency.errors import InputError
 from saliency.types import InputSpec
 

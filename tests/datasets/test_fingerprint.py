@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from saliency.config.run import Fingerprint
-from saliency.datasets.clips import SaliencyClips
+from saliency.data.clips import SaliencyClips
 from saliency.datasets.folder import Folder
 from saliency.datasets.image_folder import ImageFolder
 from saliency.datasets.shapes import Shapes

@@ -11,13 +11,13 @@ import pytest
 from av.video.frame import PictureType
 from scipy.io import loadmat
 
+from saliency.data.mini_scenes import make_shots, render
+from saliency.data.mini_viewers import watch
 from saliency.datasets import mini
-from saliency.datasets.gaze import DHF1K_SIGMA
-from saliency.datasets.gaze import density_map as gaze_density_map
 from saliency.datasets.mini import Mini, build_mini, build_real, density_map
-from saliency.datasets.mini_scenes import make_shots, render
-from saliency.datasets.mini_viewers import watch
 from saliency.errors import InputError
+from saliency.gaze.recording import DHF1K_SIGMA
+from saliency.gaze.recording import density_map as gaze_density_map
 
 TINY = {"train_videos": 1, "val_videos": 1, "test_videos": 1, "size": (54, 96), "min_frames": 12, "max_frames": 14}
 

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from saliency.datasets.quarantine import ATTEMPTS, Quarantine, read_or_replace
+from saliency.data.quarantine import ATTEMPTS, Quarantine, read_or_replace
 from saliency.errors import InputError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.datasets.segmentation import Augmentation, SegmentationSamples
+from saliency.data.labelled_images import Augmentation, SegmentationSamples
 from saliency.types import IGNORED, InputSpec
 
 SPEC = InputSpec(length=1, size=(64, 64))

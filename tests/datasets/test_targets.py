@@ -1,6 +1,6 @@
 import pytest
 
-from saliency.datasets.targets import HOUSE, Targets, below, draws, val_targets
+from saliency.data.targets import HOUSE, Targets, below, draws, val_targets
 
 
 def test_a_rule_lists_the_targets_of_a_video():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from saliency.data.targets import Targets
+from saliency.data.video import VideoSamples, collate
 from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.targets import Targets
-from saliency.datasets.video import VideoSamples, collate
 from saliency.errors import InputError
 from saliency.io import frame_cache
 from saliency.types import InputSpec
@@ -121,7 +121,7 @@ def test_prepare_makes_the_batch(dot_videos):
 def test_fixations_land_in_the_cell_of_their_centre():
     samples = VideoSamples.__new__(VideoSamples)
     samples.grid = (3, 5)
-    from saliency.datasets.video import ClipSample
+    from saliency.data.video import ClipSample
 
     height, width = 48, 64
     ys, xs = np.mgrid[:height, :width]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.engine.run_folder import best_file
-from saliency.engine.trainer import train
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_model
+from saliency.io.weights import load_model
+from saliency.training.run_folder import best_file
+from saliency.training.trainer import train
 
 PAGE = Path(__file__).parents[2] / "docs/add-a-model.md"
 BLOCKS = {

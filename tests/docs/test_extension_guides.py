@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from saliency.engine.trainer import train
+from saliency.training.trainer import train
 
 DOCS = Path(__file__).parents[2] / "docs"
 

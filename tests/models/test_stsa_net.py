@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from saliency.io.checkpoint import load_weights
+from saliency.io.weights import load_weights
 from saliency.models.stsa_net import STSA_NET_INPUT, STSANet, STSANetConfig
 from saliency.types import InputSpec
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_model, load_weights, save_model
+from saliency.io.weights import load_model, load_weights, save_model
 from saliency.models.dinov2_linear import DINOv2LinearConfig
 from saliency.models.mambavision import MambaVisionConfig
 from saliency.models.timm_classifier import TimmConfig

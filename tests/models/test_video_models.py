@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from saliency.errors import InputError
-from saliency.io.checkpoint import load_model, save_model
-from saliency.models.inference import for_inference
+from saliency.inference.folding import for_inference
+from saliency.io.weights import load_model, save_model
 from saliency.models.stsa_net import STSANetConfig
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import VINET_A_INPUT, ViNetAConfig

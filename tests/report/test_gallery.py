@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from saliency.data.video import AnnotatedVideo
 from saliency.datasets.folder import Folder
-from saliency.datasets.video import AnnotatedVideo
-from saliency.engine.baselines import FixedMap, OneVersusRest
-from saliency.engine.evaluator import evaluate, evaluate_many
 from saliency.errors import InputError
+from saliency.evaluation.baselines import FixedMap, OneVersusRest
+from saliency.evaluation.video_run import evaluate, evaluate_many
 from saliency.report.gallery import choose, write_gallery
 
 

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from saliency.engine.protocols import CANONICAL
-from saliency.engine.result import FLAGS, FrameRow, Result
 from saliency.errors import InputError
+from saliency.evaluation.protocols import CANONICAL
+from saliency.evaluation.result import FLAGS, FrameRow, Result
 from saliency.report.leaderboard import published_rows, write_leaderboard
 from saliency.report.tables import LeaderboardRow, VideoMean, average_runs, build_tables
 

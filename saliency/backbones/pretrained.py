@@ -1,0 +1,81 @@
+"""Where published backbone weights come from, and what a model starts with."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import nn
+from torchvision.models._api import WeightsEnum
+
+from saliency.errors import InputError
+from saliency.io.weights import file_sha256, load_weights, read_weights
+from saliency.types import Init
+
+log = logging.getLogger(__name__)
+
+
+def start(model: nn.Module, init: Init, scratch: Callable[[], None], named: Mapping[str, Callable[[], None]]) -> None:
+    """Give a new model its first weights.
+
+    Args:
+        model: the model.
+        init: ``"scratch"``, a name in `named`, or the path of a checkpoint of this model.
+        scratch: prepares the model for training from nothing.
+        named: name -> function that then loads published weights into a part of it.
+
+    Raises:
+        InputError: neither a known name nor a file that fits.
+    """
+    if init == "scratch" or init in named:
+        scratch()
+        if init in named:
+            named[init]()
+    elif Path(init).is_file():
+        load_weights(model, init)
+    else:
+        known = ", ".join(f"'{name}'" for name in ("scratch", *named))
+        raise InputError(f"init '{init}' is no file; use {known} or the path of a checkpoint of {type(model).__name__}")
+
+
+def folder() -> Path:
+    """Return the folder published weights are looked for in and downloaded to (set TORCH_HOME to move it)."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def torchvision_weights(weights: WeightsEnum) -> Mapping[str, Any]:
+    """Return the state dict of torchvision's published weights, from the folder or downloaded.
+
+    Raises:
+        InputError: the file is not there and cannot be downloaded, or was changed.
+    """
+    return published(weights.url, fingerprint=weights.url.rsplit("-", 1)[1].split(".")[0])
+
+
+def published(url: str, fingerprint: str | None = None) -> Mapping[str, Any]:
+    """Return what a published weights file holds, from the folder or downloaded.
+
+    Args:
+        url: where the file is published.
+        fingerprint: the first digits of the file's SHA-256, where known.
+
+    Raises:
+        InputError: the file is not there and cannot be downloaded, or was changed.
+    """
+    path = folder() / url.rsplit("/", 1)[1]
+    known = f" (its SHA-256 starts with {fingerprint})" if fingerprint else ""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log.info("downloading %s", url)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=fingerprint, progress=False)
+        except (URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise InputError(f"cannot download {url} ({reason}): put that file at {path}{known}") from error
+        except RuntimeError as error:
+            raise InputError(f"what {url} sent is not the published file{known}; try again") from error
+    if fingerprint and not file_sha256(path).startswith(fingerprint):
+        raise InputError(f"{path} is not the published file{known}: delete it, it will be downloaded again")
+    return read_weights(path)

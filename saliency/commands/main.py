@@ -1,0 +1,104 @@
+"""The command `saliency`: one table of commands, and one place where errors become one line.
+
+Nothing heavy is imported before a command is known, so that `saliency --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from saliency import __version__
+from saliency.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError, nearest
+
+COMMANDS = {
+    "infer": "show where people would look: an overlay video, maps",
+    "train": "train the models of a config, let them teach each other",
+    "evaluate": "score models, maps of any method and baselines on a data set",
+    "leaderboard": "tables of results, with intervals and tests",
+    "analyze": "what a transfer did: who taught whom, what was recovered",
+    "prepare": "check, cache, extract and describe data sets",
+    "data": "get open data: download, check, convert",
+    "export": "write a model as one ONNX or torch.export file",
+    "doctor": "what this machine has and lacks",
+}
+"""Each command and what it does; its code is `saliency/commands/NAME.py`."""
+
+SCREEN = """saliency {version}: where people look in a video
+
+usage: saliency COMMAND …        saliency COMMAND --help
+
+{commands}
+
+examples:
+  saliency infer clip.mp4
+  saliency train mini_tmfi_vinet
+  saliency evaluate --data mini --weights model.safetensors
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 when done, 2 after bad input, 130 after Ctrl-C.
+
+    Args:
+        argv: the words after ``saliency``; None takes those of the process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS))
+        commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+        exit_with(lambda: _print(SCREEN.format(version=__version__, commands=commands)))
+    if words[0] in ("-V", "--version"):
+        exit_with(lambda: _print(f"saliency {__version__}\n"))
+    exit_with(lambda: run(words))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a command in this process.
+
+    Args:
+        words: its name and its options.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InputError: there is no such command, or the command's input is bad.
+    """
+    name = words[0]
+    if name not in COMMANDS:
+        raise InputError(f"no command '{name}'{nearest(name, COMMANDS)}; 'saliency --help' lists them")
+    module = importlib.import_module(f"saliency.commands.{name}")
+    return int(module.main(list(words[1:])) or 0)
+
+
+def exit_with(work: Callable[[], int]) -> None:
+    """Do `work` and exit with its status; what a user can mend is said in one line."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        status = work()
+        sys.stdout.flush()
+    except InputError as error:
+        if debug:
+            traceback.print_exc()
+        status = _fail(str(error))
+    except BrokenPipeError:  # `saliency … | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        status = EXIT_INTERRUPTED
+    sys.exit(status)
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return EXIT_BAD_INPUT
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    return 0

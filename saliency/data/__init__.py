@@ -1,0 +1,1 @@
+"""What all data sets share: annotated videos, clips, target frames, map files, quarantine."""

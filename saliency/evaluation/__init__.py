@@ -1,0 +1,1 @@
+"""Scores: protocols, runs over data sets, baselines, results, submissions."""

@@ -1,0 +1,402 @@
+"""Predictors for evaluation: models, and what every model must be compared with.
+
+Each gives the maps of the frames it is asked for, see `saliency.evaluation.video_run.Predictor`.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from saliency.data.map_files import JoinedVideo
+from saliency.data.video import AnnotatedVideo
+from saliency.errors import InputError
+from saliency.evaluation.video_run import Predictor
+from saliency.inference.predictor import Predictor as ModelMaps
+from saliency.types import InputSpec
+
+GRID = (90, 160)
+"""(H, W) on which the centre prior and the mean train map are kept."""
+
+GAZE_SIGMA = 30 / 2.3548 / 640
+"""Standard deviation of a gaze point's blob as a share of the image's width: DHF1K's 30 px FWHM at 640 px."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPredictor:
+    """A model's maps, at the model's own resolution.
+
+    Attributes:
+        name: what tables call it.
+        model: (B, 3, T, H, W) -> (B, H, W), in eval mode on `device`.
+        spec: the clip it wants.
+        device: where it runs.
+        batch_size: clips per forward pass.
+        metadata: facts for the result, e.g. the weights' hash.
+    """
+
+    name: str
+    model: nn.Module
+    spec: InputSpec
+    device: str | torch.device = "cpu"
+    batch_size: int = 8
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        """Decode the video and yield the model's maps."""
+        predict = ModelMaps(self.model, self.spec, device=self.device, batch_size=self.batch_size)
+        with video.open() as source:
+            yield from predict.maps(source, frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedMap:
+    """The same map for every frame: the centre prior, the mean train map, the uniform map.
+
+    Attributes:
+        name: what tables call it.
+        map: (h, w) float32 >= 0.
+        metadata: how it was made.
+    """
+
+    name: str
+    map: Tensor
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the map."""
+        for frame in frames:
+            yield frame, self.map
+
+
+def chance(name: str = "chance") -> FixedMap:
+    """A uniform map: what a predictor that knows nothing scores."""
+    return FixedMap(name=name, map=torch.ones(GRID), metadata={"map": "uniform"})
+
+
+def centre_prior(train: Sequence[AnnotatedVideo], *, every: int = 10, name: str = "centre prior") -> FixedMap:
+    """A Gaussian with the mean and covariance of the training fixations, positions relative to the image.
+
+    Args:
+        train: training videos, each of the same weight.
+        every: read every so many frames of them.
+        name: what tables call it.
+
+    Raises:
+        InputError: the videos have no fixations.
+    """
+    sums = np.zeros(6)  # weights, x, y, xx, yy, xy
+    for video in train:
+        points = []
+        for frame in range(0, video.num_frames, every):
+            fixations = video.fixations(frame)
+            points.append((np.argwhere(fixations) + 0.5) / np.array(fixations.shape))
+        joined = np.concatenate(points)
+        if len(joined):
+            y, x = joined.T
+            sums += [1.0, x.mean(), y.mean(), (x * x).mean(), (y * y).mean(), (x * y).mean()]
+    if not sums[0]:
+        raise InputError(f"none of the {len(train)} training videos has a fixation; take annotated training videos")
+    _, mx, my, xx, yy, xy = sums / sums[0]
+    covariance = np.array([[xx - mx * mx, xy - mx * my], [xy - mx * my, yy - my * my]]) + 1e-6 * np.eye(2)
+    rows, columns = np.indices(GRID)
+    away = np.stack([(columns + 0.5) / GRID[1] - mx, (rows + 0.5) / GRID[0] - my])  # (2, h, w)
+    exponent = np.einsum("ihw,ij,jhw->hw", away, np.linalg.inv(covariance), away)
+    fitted = {"mean_xy": [mx, my], "covariance": covariance.tolist(), "videos": len(train), "every": every}
+    return FixedMap(name=name, map=torch.from_numpy(np.exp(-exponent / 2)).float(), metadata=fitted)
+
+
+def mean_train_map(train: Sequence[AnnotatedVideo], *, every: int = 10, name: str = "mean train map") -> FixedMap:
+    """The mean of the training density maps, each frame normalised to sum 1 and each video of the same weight.
+
+    Args:
+        train: training videos.
+        every: read every so many frames of them.
+        name: what tables call it.
+
+    Raises:
+        InputError: the videos have no density.
+    """
+    mean = torch.zeros(GRID, dtype=torch.float64)
+    used = 0
+    for video in train:
+        own = torch.zeros(GRID, dtype=torch.float64)
+        frames = 0
+        for frame in range(0, video.num_frames, every):
+            density = torch.from_numpy(np.ascontiguousarray(video.density(frame)))[None, None].double()
+            small = interpolate(density, GRID, mode="area")[0, 0]
+            if small.sum() > 0:
+                own += small / small.sum()
+                frames += 1
+        if frames:
+            mean += own / frames
+            used += 1
+    if not used:
+        raise InputError(f"none of the {len(train)} training videos has a density map; take annotated training videos")
+    return FixedMap(name=name, map=(mean / used).float(), metadata={"videos": used, "every": every})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneVersusRest:
+    """How well viewers predict one another, the yardstick for models; needs gaze per observer.
+
+    For each frame one of the observers with gaze is drawn by (seed, video, frame). With `predict`
+
+    * ``"one"``, the density of all other observers predicts where that one looked: the ceiling. Only the
+      fixation metrics mean something, the density of a single gaze point is no ground truth for CC, SIM and KLD,
+      so these are left undefined;
+    * ``"rest"``, that one's gaze predicts the density and the fixations of all others: what a single viewer
+      knows, on all metrics.
+
+    In the mean over frames each observer is held out equally often, without the cost of scoring all of them on
+    every frame. Frames with fewer than two observers give no score and are counted as unusable.
+
+    Attributes:
+        name: what tables call it.
+        predict: who is predicted.
+        seed: of the draw.
+        sigma: standard deviation of one gaze point's blob as a share of the image's width.
+    """
+
+    name: str = "other observers"
+    predict: Literal["one", "rest"] = "one"
+    seed: int = 0
+    sigma: float = GAZE_SIGMA
+    _gaze: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """How it was made."""
+        return {"predict": self.predict, "seed": self.seed, "sigma": self.sigma}
+
+    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the density of those who predict."""
+        for frame in frames:
+            one, rest, _ = self._split(video, frame)
+            density = self._density(rest if self.predict == "one" else one, video.size)
+            yield frame, torch.from_numpy(density)
+
+    def truth(self, video: AnnotatedVideo, frame: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Density, fixations and points outside the image of those who are predicted."""
+        one, rest, outside = self._split(video, frame)
+        judged = one if self.predict == "one" else rest
+        fixations = np.zeros(video.size, bool)
+        column, row = np.floor(judged).astype(int).T
+        fixations[row, column] = True
+        density = np.zeros(video.size, np.float32) if self.predict == "one" else self._density(judged, video.size)
+        return density, fixations, outside
+
+    def _split(self, video: AnnotatedVideo, frame: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return the drawn observer's point (1, 2), the others' (n, 2), and how many lay outside the image."""
+        gaze = self._gaze.get(video.id)
+        if gaze is None:
+            gaze = video.observers()
+            if gaze is None:
+                raise InputError(f"video {video.id} does not tell its observers apart; leave '{self.name}' out")
+            self._gaze.clear()  # videos come one after the other: the last is enough
+            self._gaze[video.id] = gaze
+        points = gaze[:, frame]
+        points = points[~np.isnan(points).any(axis=1)]
+        height, width = video.size
+        inside = (points >= 0).all(axis=1) & (points[:, 0] < width) & (points[:, 1] < height)
+        outside = int((~inside).sum())
+        points = points[inside]
+        if len(points) < 2:
+            return points[:0], points[:0], outside
+        name = f"{self.seed}\0{video.id}\0{frame}".encode()
+        drawn = int.from_bytes(hashlib.sha256(name).digest()[:8], "little") % len(points)
+        return points[drawn : drawn + 1], np.delete(points, drawn, axis=0), outside
+
+    def _density(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Sum of a Gaussian around each (x, y), float32 (H, W); uniform without points."""
+        if not len(points):
+            return np.ones(size, np.float32)
+        spread = 2 * (self.sigma * size[1]) ** 2
+        along_x = np.exp(-((np.arange(size[1]) + 0.5 - points[:, :1]) ** 2) / spread).astype(np.float32)  # (n, W)
+        along_y = np.exp(-((np.arange(size[0]) + 0.5 - points[:, 1:]) ** 2) / spread).astype(np.float32)  # (n, H)
+        density = np.zeros(size, np.float32)
+        for x, y in zip(along_x, along_y, strict=True):
+            density += np.outer(y, x)
+        return density
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """The mean of several predictors' maps (as ViNet-E), on the size of the largest of them.
+
+    Attributes:
+        name: what tables call it.
+        members: the predictors.
+        normalise: ``"none"`` averages the maps as they are; ``"sum"`` makes each sum to 1 first, so that a
+            member with larger values does not outweigh the others.
+    """
+
+    name: str
+    members: Sequence[Predictor]
+    normalise: Literal["none", "sum"] = "none"
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """Who the members are."""
+        facts = {member.name: dict(getattr(member, "metadata", {})) for member in self.members}
+        return {"members": facts, "normalise": self.normalise}
+
+    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        """Yield the mean of the members' maps."""
+        if not self.members:
+            raise InputError(f"ensemble '{self.name}' has no members; name at least one")
+        for together in zip(*(member.maps(video, frames) for member in self.members), strict=True):
+            frame = together[0][0]
+            if any(other != frame for other, _ in together):
+                raise InputError(f"ensemble '{self.name}', video {video.id}: members disagree on frame {frame}")
+            maps = [pred.float() for _, pred in together]
+            size = max((tuple(pred.shape) for pred in maps), key=lambda shape: shape[0] * shape[1])
+            total = torch.zeros(size)
+            for pred in maps:
+                pred = interpolate(pred[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+                total += pred / pred.sum().clamp_min(1e-12) if self.normalise == "sum" else pred
+            yield frame, total / len(maps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFolder:
+    """Maps that some method wrote: `root/<video id>/` with one PNG or NPY a frame, or `root/<video id>.npy`.
+
+    The files of a video, in the order of the last number in their names, are its frames; if some are missing,
+    the number itself is the 1-based frame. The single array has the shape (frames, h, w). Maps may have any
+    size, one per video. The parts of a joined video (the shots of a clip) may have folders of their own instead.
+
+    Attributes:
+        name: what tables call it.
+        root: the folder.
+        only: id of the only video there is; its maps may lie in `root` itself.
+    """
+
+    name: str
+    root: Path
+    only: str | None = None
+
+    @property
+    def metadata(self) -> Mapping[str, object]:
+        """Where the maps came from."""
+        return {"maps": self.root.name}
+
+    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        """Read the maps."""
+        array = self.root / f"{video.id}.npy"
+        if array.is_file():
+            yield from self._from_array(array, video, frames)
+            return
+        if isinstance(video, JoinedVideo) and not (self.root / video.id).is_dir():
+            start = 0
+            for part in video.parts:
+                own = [frame - start for frame in frames if 0 <= frame - start < part.num_frames]
+                for frame, pred in self.maps(part, own) if own else ():
+                    yield start + frame, pred
+                start += part.num_frames
+            return
+        files = self._files(video, frames)
+        size: tuple[int, ...] | None = None
+        for frame in frames:
+            pred = read_map(files[frame])
+            size = size or tuple(pred.shape)
+            if tuple(pred.shape) != size:
+                raise InputError(
+                    f"{files[frame]} is {pred.shape[0]}x{pred.shape[1]}, the maps before it are {size[0]}x{size[1]}; "
+                    "write all maps of a video in one size"
+                )
+            yield frame, pred
+
+    def _from_array(self, path: Path, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path} is not a NumPy array ({error}); write it with numpy.save") from error
+        if array.ndim != 3 or len(array) != video.num_frames or array.dtype.kind not in "fiub":
+            raise InputError(
+                f"{path} has shape {array.shape}, expected ({video.num_frames}, h, w): one map for each frame"
+            )
+        for frame in frames:
+            yield frame, torch.from_numpy(np.array(array[frame]))
+
+    def _files(self, video: AnnotatedVideo, frames: Sequence[int]) -> Mapping[int, Path]:
+        """Frame -> its file."""
+        folder = self.root / video.id
+        if not folder.is_dir() and self.only == video.id:
+            folder = self.root
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder} does not exist; expected the maps of video {video.id} there (or {video.id}.npy)"
+            )
+        found = [path for path in folder.iterdir() if path.suffix.lower() in (".png", ".npy")]
+        kinds = {path.suffix.lower() for path in found}
+        if not found:
+            raise InputError(f"{folder} has no PNG or NPY maps; expected one for each of {video.num_frames} frames")
+        if len(kinds) > 1:
+            raise InputError(f"{folder} has both PNG and NPY maps; keep one kind")
+        found.sort(key=lambda path: (_number(path) or 0, path.name))
+        if len(found) == video.num_frames:
+            _check_numbers(found)
+            return dict(enumerate(found))
+        if len(found) > video.num_frames:
+            raise InputError(
+                f"{folder} has {len(found)} maps but video {video.id} has {video.num_frames} frames; remove the rest"
+            )
+        by_number = {number - 1: path for path in found if (number := _number(path)) is not None}
+        missing = [frame for frame in frames if frame not in by_number]
+        if missing:
+            raise InputError(
+                f"{folder} has {len(found)} maps for {video.num_frames} frames: none for frame {missing[0]} "
+                f"({missing[0] + 1:04d}{kinds.pop()}) and {len(missing) - 1} others; write one map for every frame"
+            )
+        return by_number
+
+
+def read_map(path: Path) -> Tensor:
+    """Read a predicted map, (h, w) float32: grey 8- or 16-bit image in its own units, or NPY of any real values.
+
+    Raises:
+        InputError: unreadable, not one map, or an image in colour.
+    """
+    if path.suffix.lower() == ".npy":
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise InputError(f"{path} is not a NumPy array ({error}); write it with numpy.save") from error
+    else:
+        try:
+            with Image.open(path) as image:
+                values = np.asarray(image.convert("RGB") if image.mode in ("P", "RGBA", "CMYK") else image)
+        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path} is not an image that can be read ({error}); write it again") from error
+        if values.ndim == 3 and (values == values[..., :1]).all():
+            values = values[..., 0]  # grey, stored three times
+        elif values.ndim == 3:
+            raise InputError(f"{path} is a colour image; a map has one channel, save it as grey")
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "fiub":
+        raise InputError(f"{path} has shape {values.shape} of {values.dtype}; expected one (h, w) map of numbers")
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def _check_numbers(files: Sequence[Path]) -> None:
+    """Refuse numbers with a gap: the maps behind it would be taken for frames they do not belong to."""
+    numbers = [_number(path) for path in files]
+    for path, number, before in zip(files[1:], numbers[1:], numbers, strict=False):
+        if number is not None and before is not None and number != before + 1:
+            raise InputError(
+                f"{path} comes after number {before}; number the maps of a video without gaps, one a frame"
+            )
+
+
+def _number(path: Path) -> int | None:
+    """The last number in a file's name."""
+    numbers = re.findall(r"\d+", path.stem)
+    return int(numbers[-1]) if numbers else None

@@ -1,0 +1,301 @@
+"""Evaluate whole data sets: resumable video by video, in several processes, or in the shards of torchrun.
+
+Below the output folder each predictor has a folder of its own::
+
+    <predictor>/run.json              what is evaluated; another evaluation may not go on here
+    <predictor>/parts/<video>.csv     the rows of a finished video
+    <predictor>/frames.csv, videos.csv, summary.json    the result
+"""
+
+import dataclasses
+import json
+import logging
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from saliency.data.video import AnnotatedVideo
+from saliency.errors import InputError
+from saliency.evaluation.protocols import CANONICAL, Protocol
+from saliency.evaluation.result import FrameRow, Result, read_rows, write_rows
+from saliency.evaluation.shuffled import FixationPool
+from saliency.evaluation.video_run import OwnTruth, Predictor, Progress, evaluate_many, frames_to_score, warn_about
+from saliency.io.atomic import write_atomic
+from saliency.runtime.distributed import World
+from saliency.runtime.environment import environment
+
+log = logging.getLogger(__name__)
+
+RUN_FILE = "run.json"
+PARTS = "parts"
+POLL_SECONDS = 1.0
+
+
+ALONE = World(rank=0, size=1, device=torch.device("cpu"))
+"""One process, not started by torchrun."""
+
+
+def evaluate_dataset(
+    predictors: Sequence[Predictor],
+    videos: Sequence[AnnotatedVideo],
+    folder: str | Path,
+    protocol: Protocol = CANONICAL,
+    *,
+    every: int = 1,
+    seed: int = 0,
+    dataset: str = "",
+    on_bad: Literal["raise", "count"] = "raise",
+    processes: int = 1,
+    restart: bool = False,
+    progress: Progress | None = None,
+    world: World = ALONE,
+) -> list[Result] | None:
+    """Score predictors on a data set and save the results below `folder`; go on with what is there.
+
+    Args:
+        predictors: each with a name of its own; with several processes they must be picklable.
+        videos: the data set.
+        folder: of the results, on a disk that all processes share.
+        protocol: how numbers are made.
+        every: score every so many frames of each video.
+        seed: of everything that is drawn.
+        dataset: data set and split as tables should show them.
+        on_bad: see `evaluate_many`.
+        processes: worker processes on this machine, for CPUs.
+        restart: throw away what `folder` holds of these predictors.
+        progress: called with the frames done (those of earlier runs included) and all frames of this process.
+        world: this process among those that torchrun started. Each scores videos of its own; what it finds does not
+            depend on which those are, so the result is that of a single process.
+
+    Returns:
+        The results in the order of `predictors`; None on processes other than the main one.
+
+    Raises:
+        InputError: see `evaluate_many`; or `folder` holds another evaluation under the same name.
+    """
+    if processes < 1:
+        raise InputError(f"processes must be at least 1, got {processes}")
+    frames = frames_to_score(videos, protocol, every=every, seed=seed)
+    homes = [Path(folder) / slug(predictor.name) for predictor in predictors]
+    for home in homes:
+        if homes.count(home) > 1:
+            raise InputError(f"two predictors would write to {home}; give each a name of its own")
+    described = [
+        _describe(predictor, videos, frames, protocol, dataset=dataset, every=every, seed=seed, on_bad=on_bad)
+        for predictor in predictors
+    ]
+    with world.together():
+        if world.main:
+            for home, what in zip(homes, described, strict=True):
+                _claim(home, what, restart=restart)
+    with world.together():  # what the main process threw away is gone before the others look
+        for home, what in zip(homes, described, strict=True):
+            _claim(home, what, restart=False)
+
+    own = share(videos, frames, world)
+    work = [
+        _Task(video=video, predictors=tuple(lacking))
+        for video in own
+        if (lacking := [i for i, home in enumerate(homes) if not _done(home, video)])
+    ]
+    total = sum(len(frames[video.id]) for video in own)
+    done = total - sum(len(frames[task.video.id]) for task in work)
+    if work:
+        pool = None if protocol.shuffled is None else FixationPool(videos, frames, protocol.shuffled, seed)
+        setting = _Setting(
+            predictors=tuple(predictors),
+            homes=tuple(homes),
+            protocol=protocol,
+            seed=seed,
+            frames=frames,
+            pool=pool,
+            on_bad=on_bad,
+        )
+        _run(setting, work, processes, done, total, progress)
+    if not world.main:
+        return None
+    scored = [video for video in videos if frames[video.id]]
+    while world.size > 1 and not all(_done(home, video) for home in homes for video in scored):
+        time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
+    return [
+        _merge(home, predictor, scored, protocol, dataset=dataset, every=every, seed=seed)
+        for home, predictor in zip(homes, predictors, strict=True)
+    ]
+
+
+def share(videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]], world: World) -> list[AnnotatedVideo]:
+    """The videos of this process: dealt out by length, so that the processes finish together."""
+    by_length = sorted(videos, key=lambda video: (-len(frames[video.id]), video.id))
+    own = {video.id for video in by_length[world.rank :: world.size] if frames[video.id]}
+    return [video for video in videos if video.id in own]
+
+
+def slug(name: str) -> str:
+    """A name as a folder: everything but letters, digits and ``. + -`` becomes ``_``."""
+    return re.sub(r"[^\w.+-]+", "_", name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One video and the positions of the predictors that still lack it."""
+
+    video: AnnotatedVideo
+    predictors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """What all tasks share; sent once to every worker process."""
+
+    predictors: tuple[Predictor, ...]
+    homes: tuple[Path, ...]
+    protocol: Protocol
+    seed: int
+    frames: Mapping[str, Sequence[int]]
+    pool: FixationPool | None
+    on_bad: Literal["raise", "count"]
+
+    def score(self, task: _Task, threads: int | None = None, progress: Progress | None = None) -> int:
+        """Score one video and write its rows; returns its number of frames."""
+        results = evaluate_many(
+            [self.predictors[i] for i in task.predictors],
+            [task.video],
+            self.protocol,
+            seed=self.seed,
+            frames=self.frames,
+            pool=self.pool,
+            on_bad=self.on_bad,
+            threads=threads,
+            progress=progress,
+        )
+        for i, result in zip(task.predictors, results, strict=True):
+            write_rows(_part(self.homes[i], task.video), result.rows, self.protocol.metrics)
+        return len(self.frames[task.video.id])
+
+
+def _run(
+    setting: _Setting, work: Sequence[_Task], processes: int, done: int, total: int, progress: Progress | None
+) -> None:
+    def report(finished: int) -> None:
+        if progress is not None:
+            progress(finished, total)
+
+    report(done)
+    if processes == 1:
+        for task in work:
+            start = done
+            done += setting.score(task, progress=lambda frames, _, start=start: report(start + frames))
+        return
+    if setting.pool is not None and setting.pool.shuffled.scheme != "video":
+        setting.pool.fill()  # once, instead of once per process
+    spawn = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    with ProcessPoolExecutor(processes, spawn, initializer=_start_worker, initargs=(setting, threads)) as executor:
+        futures = [executor.submit(_work, task) for task in work]
+        try:
+            for future in as_completed(futures):
+                done += future.result()
+                report(done)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_worker: _Setting | None = None  # of a worker process, set once when it starts
+
+
+def _start_worker(setting: _Setting, threads: int) -> None:
+    global _worker
+    _worker = setting
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; the videos at work are finished
+    torch.set_num_threads(threads)
+
+
+def _work(task: _Task) -> int:
+    assert _worker is not None
+    return _worker.score(task, threads=1)
+
+
+def _describe(
+    predictor: Predictor,
+    videos: Sequence[AnnotatedVideo],
+    frames: Mapping[str, Sequence[int]],
+    protocol: Protocol,
+    **options: object,
+) -> dict[str, Any]:
+    """All that decides the numbers, as JSON values."""
+    what = {
+        "name": predictor.name,
+        "predictor": dict(getattr(predictor, "metadata", {})),
+        "protocol": dataclasses.asdict(protocol),
+        "videos": {video.id: len(frames[video.id]) for video in videos},
+        **options,
+    }
+    return json.loads(json.dumps(what, default=str))
+
+
+def _claim(home: Path, what: Mapping[str, Any], *, restart: bool) -> None:
+    """Make sure that `home` belongs to this evaluation."""
+    if restart and home.is_dir():
+        if not (home / RUN_FILE).is_file() and any(home.iterdir()):
+            raise InputError(f"{home} is not the folder of an evaluation; it is left alone, choose another")
+        shutil.rmtree(home)
+    (home / PARTS).mkdir(parents=True, exist_ok=True)
+    path = home / RUN_FILE
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path} cannot be read ({error}); start again with --restart") from error
+        changed = sorted(key for key in {*found, *what} if found.get(key) != what.get(key))
+        if changed:
+            raise InputError(
+                f"{home} holds another evaluation (other {', '.join(changed)}); choose another folder or --restart"
+            )
+        return
+    with write_atomic(path) as file:
+        json.dump(what, file, indent=2)
+
+
+def _part(home: Path, video: AnnotatedVideo) -> Path:
+    return home / PARTS / f"{slug(video.id)}.csv"
+
+
+def _done(home: Path, video: AnnotatedVideo) -> bool:
+    return _part(home, video).is_file()
+
+
+def _merge(
+    home: Path,
+    predictor: Predictor,
+    videos: Sequence[AnnotatedVideo],
+    protocol: Protocol,
+    *,
+    dataset: str,
+    every: int,
+    seed: int,
+) -> Result:
+    rows: list[FrameRow] = []
+    for video in videos:
+        rows += read_rows(_part(home, video), protocol.metrics)
+    metadata = {
+        "seed": seed,
+        "every": every,
+        "predictor": dict(getattr(predictor, "metadata", {})),
+        "own_truth": isinstance(predictor, OwnTruth),
+        **environment(),
+    }
+    result = Result(name=predictor.name, dataset=dataset, protocol=protocol, rows=rows, metadata=metadata)
+    result.save(home)
+    warn_about(result)
+    return result

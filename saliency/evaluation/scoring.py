@@ -1,0 +1,231 @@
+"""Score one frame under a protocol: bring the prediction to the ground truth, then call the metrics."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from saliency.data.video import AnnotatedVideo
+from saliency.errors import InputError
+from saliency.evaluation.protocols import Protocol
+from saliency.evaluation.result import FLAGS, FrameRow
+from saliency.evaluation.shuffled import FixationPool
+from saliency.io.transforms import resize_map
+from saliency.metrics.common import Maps, Points, as_points
+from saliency.metrics.frame import score as score_maps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTruth:
+    """The ground truth of one frame with what the metrics need of it, made once for all predictors.
+
+    Attributes:
+        video: id of the video.
+        frame: 0-based frame.
+        size: (H, W) the metrics work on.
+        density: one map.
+        fixations: the fixated pixels.
+        others: the negatives of the shuffled AUC, none where the protocol has none.
+        flags: counts that are facts of the ground truth.
+        checksum: CRC-32 of density and fixations as the data set gave them.
+    """
+
+    video: str
+    frame: int
+    size: tuple[int, int]
+    density: Maps
+    fixations: Points
+    others: Points
+    flags: Mapping[str, int]
+    checksum: int
+
+
+def load_truth(video: AnnotatedVideo, frame: int, protocol: Protocol, pool: FixationPool | None) -> FrameTruth:
+    """Read one frame's ground truth and prepare it.
+
+    Raises:
+        InputError: a map is missing, unreadable or of the wrong size.
+    """
+    density, fixations = video.density(frame), video.fixations(frame)
+    return make_truth(video, frame, density, fixations, protocol, pool, video.points_outside(frame))
+
+
+def make_truth(
+    video: AnnotatedVideo,
+    frame: int,
+    density: np.ndarray,
+    fixations: np.ndarray,
+    protocol: Protocol,
+    pool: FixationPool | None,
+    outside_points: int = 0,
+) -> FrameTruth:
+    """Prepare ground truth that was made rather than read, see `load_truth`.
+
+    Args:
+        video: the frame's video.
+        frame: 0-based frame.
+        density: (H, W) float32 >= 0.
+        fixations: (H, W) bool.
+        protocol: decides the size and the negatives.
+        pool: the negatives' source; None gives none.
+        outside_points: gaze points that could not become fixations because they lie outside the image.
+    """
+    where = f"video {video.id}, frame {frame}"
+    for what, found in (("density", density.shape), ("fixation", fixations.shape)):
+        if tuple(found) != tuple(video.size):
+            raise InputError(
+                f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
+            )
+    if not (density.min() >= 0 and density.max() < np.inf):  # also catches NaN
+        raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
+    checksum = zlib.crc32(np.packbits(fixations).tobytes(), zlib.crc32(density.tobytes()))
+    negatives = np.zeros((0, 2), np.int64)
+    if protocol.shuffled is not None and pool is not None:
+        negatives = pool.others(video, frame, fixations)
+    points = np.argwhere(fixations)
+    size = (density.shape[0], density.shape[1])
+    if protocol.letterbox is not None and protocol.letterbox != size:
+        box = _Letterbox(size, protocol.letterbox)
+        density = box.map(torch.from_numpy(density)).numpy()
+        points = box.points(points)
+        size = protocol.letterbox
+    shape = torch.Size((1, *size))
+    mask = torch.zeros(shape, dtype=torch.bool)
+    mask[0, points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
+    n = int(mask.sum())
+    flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
+    flags["no_fixations"] = int(n == 0 or n == mask.numel())
+    flags["no_density"] = int(not density.any())
+    flags["outside_points"] = outside_points
+    return FrameTruth(
+        video=video.id,
+        frame=frame,
+        size=size,
+        density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
+        fixations=as_points(mask, shape, "fixations"),
+        others=as_points([torch.from_numpy(negatives)], shape, "others"),
+        flags=flags,
+        checksum=checksum,
+    )
+
+
+def score(
+    pred: Tensor,
+    truth: FrameTruth,
+    protocol: Protocol,
+    *,
+    size: tuple[int, int],
+    predictor: str,
+    on_bad: Literal["raise", "count"] = "raise",
+) -> FrameRow:
+    """Score one prediction.
+
+    Args:
+        pred: (h, w) real map of any size.
+        truth: of the same frame.
+        protocol: how.
+        size: (H, W) of the video.
+        predictor: its name, for messages.
+        on_bad: what a NaN or infinite pixel does: raise, or leave the frame without scores and count it.
+
+    Raises:
+        InputError: the prediction is not one map, or not finite while `on_bad` says so.
+    """
+    where = f"{predictor}, video {truth.video}, frame {truth.frame}"
+    if pred.ndim != 2 or not pred.numel():
+        raise InputError(f"{where}: the prediction is {tuple(pred.shape)}, expected one (H, W) map")
+    flags = dict(truth.flags)
+    flags["resized_pred"] = int(tuple(pred.shape) != tuple(size))
+    low, high = torch.aminmax(pred)  # NaN if any value is
+    if not bool(torch.isfinite(low) & torch.isfinite(high)):
+        if on_bad == "raise":
+            raise InputError(
+                f"{where}: the prediction has NaN or infinite values; mend the model, or count them (--count-bad)"
+            )
+        flags["bad_pred"] = 1
+        nothing = dict.fromkeys(protocol.metrics, float("nan"))
+        return FrameRow(truth.video, truth.frame, nothing, flags, truth.checksum)
+    maps = Maps(prepare(pred, size, protocol)[None])
+    constant = bool(maps.constant)
+    flags["constant_pred"] = int(constant)
+    names = {metric: _function(metric, protocol) for metric in protocol.metrics}
+    values = score_maps(maps, truth.density, truth.fixations, truth.others, names=names.values())
+    scores = {metric: float(values[name]) for metric, name in names.items()}
+    if constant and protocol.constant == "undefined":
+        scores.update({metric: float("nan") for metric in ("cc", "nss", "sim", "auc_shuffled") if metric in scores})
+    return FrameRow(truth.video, truth.frame, scores, flags, truth.checksum)
+
+
+def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
+    """Bring a prediction to the size on which it is scored, as the protocol says.
+
+    Args:
+        pred: (h, w), any real dtype.
+        size: (H, W) of the video.
+        protocol: how.
+
+    Returns:
+        (H, W), or the protocol's letterbox, float32 (float64 input stays so).
+    """
+    pred = pred.detach().cpu()
+    if pred.dtype not in (torch.float32, torch.float64):
+        pred = pred.float()
+    if protocol.eight_bit:
+        pred = _eight_bit(pred)
+    if tuple(pred.shape) != tuple(size):
+        if protocol.resize == "bilinear":
+            pred = resize_map(pred, size)
+        else:
+            pred = interpolate(pred[None, None], size, mode="bicubic", align_corners=False, antialias=True)[0, 0]
+    if protocol.blur:
+        window = (protocol.blur_size, protocol.blur_size)
+        pred = torch.from_numpy(cv2.GaussianBlur(pred.numpy(), window, protocol.blur))
+    if protocol.letterbox is not None and protocol.letterbox != tuple(size):
+        pred = _Letterbox(size, protocol.letterbox).map(pred)
+    return pred
+
+
+def _function(metric: str, protocol: Protocol) -> str:
+    """Name in `saliency.metrics.frame.METRICS` of what the protocol calls `metric`."""
+    if metric == "sim" and protocol.sim_norm == "sum":
+        return "sim_sum"
+    if metric == "auc_shuffled" and protocol.shuffled is not None and protocol.shuffled.step:
+        return "auc_shuffled_step"
+    return metric
+
+
+def _eight_bit(pred: Tensor) -> Tensor:
+    """What an 8-bit PNG keeps of a map whose minimum becomes 0 and maximum 255; constant maps become 0."""
+    low, high = pred.min(), pred.max()
+    if low == high:
+        return torch.zeros_like(pred)
+    return ((pred - low) / (high - low) * 255).round()
+
+
+class _Letterbox:
+    """Fit an image into another shape, keeping its aspect ratio, with zero bars around it."""
+
+    def __init__(self, size: tuple[int, int], box: tuple[int, int]) -> None:
+        scale = min(box[0] / size[0], box[1] / size[1])
+        self.box = box
+        self.size = size
+        self.inner = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        self.top = (box[0] - self.inner[0]) // 2
+        self.left = (box[1] - self.inner[1]) // 2
+
+    def map(self, image: Tensor) -> Tensor:
+        boxed = torch.zeros(self.box, dtype=image.dtype)
+        rows = slice(self.top, self.top + self.inner[0])
+        columns = slice(self.left, self.left + self.inner[1])
+        boxed[rows, columns] = resize_map(image, self.inner)
+        return boxed
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        inside = (2 * points + 1) * np.array(self.inner) // (2 * np.array(self.size))
+        return inside + np.array([self.top, self.left])

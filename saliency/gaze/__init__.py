@@ -1,0 +1,1 @@
+"""From recordings of eye trackers to fixations and maps."""

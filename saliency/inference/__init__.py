@@ -1,0 +1,1 @@
+"""From a video to maps and films: predictor, rendering, export."""

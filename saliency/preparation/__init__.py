@@ -1,0 +1,1 @@
+"""Getting data sets ready: download, unpack, verify, extract, describe."""

@@ -1,0 +1,1 @@
+"""Published settings, each with its source."""

@@ -1,0 +1,101 @@
+"""The folder of a run: who may write there, and what happens when a run meets an older one."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from saliency.config.run import Run
+from saliency.config.serial import dumps, encode
+from saliency.errors import InputError
+from saliency.training.checkpoint import write_text
+from saliency.training.logbook import LOG
+
+CONFIG = "config.json"
+FACTS = "facts.json"
+LOCK = ".lock"
+_MISSING = object()
+
+MAY_CHANGE = ("train.workers", "train.log_every", "train.checkpoint_every", "train.keep", "train.threads")
+"""Settings that do not touch the result, so a resumed run may have others."""
+
+
+@contextmanager
+def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, force: bool = False) -> Iterator[None]:
+    """Hold `folder` for this process while the run goes on.
+
+    Args:
+        folder: made when it does not exist.
+        run: its resolved config is written to ``config.json``.
+        facts: what else a resumed run must find unchanged (JSON data: number of processes, fingerprints of
+            the data), written to ``facts.json``.
+        resume: go on with what is there.
+        force: resume although the config or a fact differs.
+
+    Raises:
+        InputError: another process holds the folder, it holds another run already, or something differs.
+    """
+    if (folder / CONFIG).exists() and not resume:
+        raise InputError(f"{folder} already holds a run; go on with --resume, or choose another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"another process is writing to {folder}; wait for it or choose --out") from error
+        lock.write(str(os.getpid()))
+        if (folder / CONFIG).exists():
+            changes = differences(json.loads((folder / CONFIG).read_text()), encode(run))
+            changes = [change for change in changes if not change.startswith(MAY_CHANGE)]
+            if changes and not force:
+                raise InputError(
+                    f"{folder} was begun with another config ({'; '.join(changes)}); "
+                    "resume with the old one, or add --force to go on with the new one"
+                )
+            before = json.loads((folder / FACTS).read_text()) if (folder / FACTS).exists() else dict(facts)
+            if (changes := differences(before, dict(facts))) and not force:
+                raise InputError(
+                    f"{folder} was begun under other circumstances ({'; '.join(changes)}); "
+                    "bring the old ones back, or add --force to go on with the new ones"
+                )
+        fresh = not (folder / CONFIG).exists()
+        write_text(folder / FACTS, json.dumps(dict(facts), indent=2))
+        write_text(folder / CONFIG, dumps(run))
+        try:
+            yield
+        except InputError:
+            if fresh and not (folder / LOG).exists():  # refused before the first step: free for another try
+                (folder / CONFIG).unlink()
+                (folder / FACTS).unlink()
+            raise
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Return ``path: old -> new`` for each leaf in which two JSON trees differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in {**old, **new}:
+            below = f"{path}.{key}" if path else key
+            found += differences(old.get(key, _MISSING), new.get(key, _MISSING), below)
+        return found
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        found = []
+        for position, (a, b) in enumerate(zip(old, new, strict=True)):
+            found += differences(a, b, f"{path}.{position}")
+        return found
+    if old == new:
+        return []
+    return [f"{path}: {_show(old)} -> {_show(new)}"]
+
+
+def _show(value: Any) -> str:
+    text = "nothing" if value is _MISSING else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def best_file(folder: Path, stage: str, learner: str) -> Path:
+    """Return where the best weights of a learner in a stage are written."""
+    return folder / stage / f"{learner}.safetensors"

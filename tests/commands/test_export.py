@@ -1,0 +1,114 @@
+"""`tools/export.py` as a user runs it: the file alone gives the model's maps; bad input is one line."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from saliency import cli
+from saliency.inference import export as engine
+from saliency.io.transforms import make_clip
+from saliency.io.weights import load_model, save_model
+from saliency.models.vinet_s import ViNetSConfig
+from saliency.types import InputSpec
+
+EXPORT = Path(__file__).parents[2] / "tools" / "export.py"
+SPEC = InputSpec(length=8, stride=2, size=(32, 64), target="middle", mean=(0.1, 0.2, 0.3))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    config = ViNetSConfig(input=SPEC, width=0.125)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(path, config.build(), config, {"run": "a run"})
+    return path
+
+
+@pytest.fixture
+def export(weights, monkeypatch, capsys):
+    """Run the tool in this process; returns exit status, standard output and error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["export.py", "--weights", str(weights), *map(str, arguments)])
+        with pytest.raises(SystemExit) as done:
+            cli.run(runpy.run_path(str(EXPORT))["main"])
+        out, err = capsys.readouterr()
+        return done.value.code, out, err
+
+    return call
+
+
+def clips(batch):
+    return np.random.default_rng(1).integers(0, 256, (batch, SPEC.length, *SPEC.size, 3), dtype=np.uint8)
+
+
+def wanted(weights, frames):
+    planes = torch.from_numpy(frames).permute(0, 1, 4, 2, 3)
+    with torch.no_grad():
+        return load_model(weights).model(make_clip(planes, SPEC)).numpy()
+
+
+def check_facts(text, weights):
+    facts = json.loads(text)
+    assert facts["offsets"] == [-8, -6, -4, -2, 0, 2, 4, 6]
+    assert facts["input"]["mean"] == [0.1, 0.2, 0.3]
+    assert facts["sha256"] == load_model(weights).sha256
+    assert facts["run"] == "a run"
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_onnx(export, weights, tmp_path, batch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "new" / "model.onnx"
+    status, out, err = export("--out", path, "--batch-size", batch)
+    assert status == 0, err
+    assert f"frames: uint8 ({batch}, 8, 32, 64, 3)" in out and "largest difference" in out
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    frames = clips(batch)
+    (maps,) = session.run(["maps"], {"frames": frames})
+    np.testing.assert_allclose(maps, wanted(weights, frames), atol=1e-5)
+    check_facts(session.get_modelmeta().custom_metadata_map["saliency"], weights)
+    assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
+
+
+def test_torch_export(export, weights, tmp_path):
+    path = tmp_path / "model.pt2"
+    assert export("--out", path)[0] == 0
+    facts = {"saliency": ""}
+    program = torch.export.load(path, extra_files=facts)
+    frames = clips(1)
+    np.testing.assert_allclose(program.module()(torch.from_numpy(frames)), wanted(weights, frames), atol=1e-5)
+    check_facts(facts["saliency"], weights)
+
+
+def refused(result, *words):
+    status, _, err = result
+    assert status == 2, result
+    assert err.startswith("error: ") and err.count("\n") == 1, err
+    for word in words:
+        assert word in err
+
+
+def test_bad_input_is_one_line(export, tmp_path):
+    refused(export("--out", tmp_path / "model.trt"), "unknown format '.trt'; choose .onnx or .pt2")
+    refused(export("--out", tmp_path / "model.pt2", "--batch-size", 0), "--batch-size must be at least 1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_gives_other_numbers_is_not_written(export, tmp_path, monkeypatch):
+    (tmp_path / "model.pt2").write_text("old")
+    monkeypatch.setattr(engine, "_run_pt2", lambda path, frames: torch.zeros(1, *SPEC.size))
+    refused(export("--out", tmp_path / "model.pt2"), "differ from the model's")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.pt2", "old")]
+
+
+def test_missing_packages(export, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    refused(export("--out", tmp_path / "model.onnx"), "pip install 'video-saliency[export]'")
+    assert not list(tmp_path.iterdir())
