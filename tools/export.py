@@ -9,8 +9,7 @@ import tyro
 from saliency import cli
 from saliency.errors import InputError
 from saliency.inference.export import export
-from saliency.inference.zoo import open_model
-from saliency.io.bundled import bundled_weights
+from saliency.inference.zoo import open_model, resolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +22,8 @@ class Arguments:
     Attributes:
         out: file to write: .onnx (ONNX) or .pt2 (torch.export).
         weights: a model saved by this project (.safetensors), or published weights of TMFI-Net, ViNet-S, ViNet,
-            ViNet-A or STSA-Net as their authors save them; default: the model that comes with the project.
+            ViNet-A or STSA-Net as their authors save them, or a model by name; default: the one that comes with the
+            project.
         batch_size: clips at once, fixed in the file.
     """
 
@@ -38,7 +38,7 @@ def main() -> None:
     if arguments.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {arguments.batch_size}")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    weights = arguments.weights or bundled_weights()
+    weights = resolve(arguments.weights)
     loaded = open_model(weights)
     difference = export(loaded, arguments.out, arguments.batch_size)
     spec = loaded.config.input

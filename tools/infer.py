@@ -16,8 +16,7 @@ from saliency.errors import InputError
 from saliency.inference.overlay import Overlay
 from saliency.inference.predictor import Predictor
 from saliency.inference.render import render
-from saliency.inference.zoo import open_model
-from saliency.io.bundled import bundled_weights
+from saliency.inference.zoo import open_model, resolve
 from saliency.io.frames import Backend, open_frames
 from saliency.runtime.distributed import pick_device
 
@@ -29,7 +28,8 @@ class Arguments:
     Attributes:
         video: a video file or a folder of images (a local path).
         weights: a model saved by this project (.safetensors), or published weights of TMFI-Net, ViNet-S, ViNet,
-            ViNet-A or STSA-Net as their authors save them; default: the model that comes with the project.
+            ViNet-A or STSA-Net as their authors save them, or a model by name; default: the one that comes with the
+            project.
         out: folder to write to.
         maps: also write one map for each frame, of the video's size: png (8 bits) or npy (float32).
         peak: map value shown hottest (and white in PNG maps) in every frame, such as 1.0; default: each
@@ -76,7 +76,7 @@ def main() -> int:
     with open_frames(
         arguments.video, arguments.backend, threads=0 if arguments.backend == "pyav" else 1, fps=arguments.fps
     ) as source:
-        weights = arguments.weights or bundled_weights()
+        weights = resolve(arguments.weights)
         loaded = open_model(weights)
         print(f"weights: {weights.name} ({type(loaded.config).__name__}, sha256 {loaded.sha256[:12]}) on {device}")
         predictor = Predictor(

@@ -30,6 +30,8 @@ from saliency.types import ModelConfig
 
 FORMAT = "video-saliency-1"
 _PICKLES = (".pt", ".pth", ".pyth", ".tar", ".bin")
+SUFFIXES = (".safetensors", *_PICKLES)
+"""The endings of weights files."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 _LISTED = 3
@@ -183,7 +185,7 @@ def read_weights(path: str | Path) -> dict[str, Any]:
             _verify(path, tensors, header)
         return tensors
     if path.suffix not in _PICKLES:
-        raise InputError(f"{path}: unknown kind of weights; use .safetensors, {', '.join(_PICKLES)}")
+        raise InputError(f"{path}: unknown kind of weights; use {', '.join(SUFFIXES)}")
     try:
         with warnings.catch_warnings():  # about old pickles: what matters is whether they load
             warnings.simplefilter("ignore")

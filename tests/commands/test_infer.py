@@ -245,11 +245,12 @@ def test_weights_that_come_with_the_project(infer, weights, tmp_path, monkeypatc
     video = stamped(tmp_path / "clip.mp4", 2)
     bundled = tmp_path / "bundled"
     bundled.mkdir()
-    monkeypatch.setattr("saliency.io.bundled.BUNDLED", bundled)
+    monkeypatch.setattr("saliency.inference.zoo.BUNDLED", bundled)
     arguments = ["--video", video, "--out", tmp_path / "out", "--device", "cpu"]
-    refused(infer(*arguments, defaults=False), "without weights", "--weights")
-    (bundled / "one.safetensors").write_bytes(weights.read_bytes())
+    refused(infer(*arguments, defaults=False), "without the weights of mini_vinet_a", "--weights")
+    (bundled / "mini_vinet_a.safetensors").write_bytes(weights.read_bytes())
     status, out, _ = infer(*arguments, defaults=False)
-    assert status == 0 and "weights: one.safetensors" in out
-    (bundled / "two.safetensors").write_bytes(weights.read_bytes())
-    refused(infer(*arguments, defaults=False), "one.safetensors, two.safetensors")
+    assert status == 0 and "weights: mini_vinet_a.safetensors" in out
+    status, out, _ = infer(*arguments, "--weights", "mini_vinet_a", defaults=False)
+    assert status == 0 and "weights: mini_vinet_a.safetensors" in out
+    refused(infer(*arguments, "--weights", "mini_vinet", defaults=False), "no model of this name", "'mini_vinet_a'?")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from saliency.errors import InputError
-from saliency.inference.zoo import PUBLISHED, open_model
+from saliency.inference.zoo import BUNDLED, MODELS, list_models, open_model, resolve
 from saliency.io.weights import fits, save_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.types import InputSpec
@@ -14,7 +14,7 @@ TINY = ViNetSConfig(input=InputSpec(length=8, size=(32, 64)), width=0.125)
 def shapes():
     """The published models without weights."""
     with torch.device("meta"):
-        return {name: config.build() for name, config in PUBLISHED.items()}
+        return {entry.title: entry.config.build() for entry in MODELS if entry.config is not None}
 
 
 def test_every_model_fits_itself_alone(shapes):
@@ -57,3 +57,30 @@ def test_what_fits_nothing_is_refused(tmp_path):
         open_model(tmp_path / "page.pt")
     with pytest.raises(InputError, match="no such file"):
         open_model(tmp_path / "none.safetensors")
+
+
+def test_the_list_names_what_the_project_brings():
+    models = list_models()
+    assert models[0].default and not any(entry.default for entry in models[1:])
+    assert len({entry.name for entry in models}) == len({entry.title for entry in models}) == len(models)
+    own = {entry.name for entry in models if entry.config is None}
+    assert own == {path.stem for path in BUNDLED.glob("*.safetensors")}
+    assert all(entry.source for entry in models if entry.config is not None)
+
+
+def test_names_and_paths_become_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    assert resolve() == resolve("mini_vinet_a") == BUNDLED / "mini_vinet_a.safetensors"
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes(b"")
+    assert resolve(mine) == resolve(str(mine)) == mine
+    with pytest.raises(
+        InputError, match=r"vinet_aa: no such file, and no model of this name .*did you mean 'vinet_a'\?"
+    ):
+        resolve("vinet_aa")
+    place = tmp_path / "torch/hub/checkpoints"
+    with pytest.raises(InputError, match=rf"no weights of tmfi_net .*wusonghe/TMFI-Net\) at {place}/tmfi_net\.pt"):
+        resolve("tmfi_net")
+    place.mkdir(parents=True)
+    (place / "tmfi_net.pth").write_bytes(b"")
+    assert resolve("tmfi_net") == place / "tmfi_net.pth"
