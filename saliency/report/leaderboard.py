@@ -1,15 +1,14 @@
 """Write leaderboards: any rows in, Markdown, CSV, JSON, LaTeX and a self-contained HTML page out."""
 
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from saliency.errors import InputError, nearest
 from saliency.io.atomic import write_atomic
+from saliency.metrics.frame import METRICS
 from saliency.report.formats import csv_text, json_text, latex, markdown
 from saliency.report.page import html
+from saliency.report.published import published_tables
 from saliency.report.tables import STAGES, LeaderboardRow, build_tables
 
 FORMATS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex, "html": html}
@@ -59,21 +58,17 @@ def write_leaderboard(
 
 
 def published_rows(dataset: str | None = None) -> list[LeaderboardRow]:
-    """The numbers of papers that ship with the package, with their sources; never re-run here.
+    """The numbers of papers on video saliency that ship with the package, with their sources; never re-run here.
+
+    A number that a source lists twice, in two of its tables, is one row.
 
     Args:
         dataset: only those of this data set, e.g. ``"DHF1K"``.
     """
-    text = resources.files("saliency").joinpath("assets/leaderboard/published.json").read_text(encoding="utf-8")
-    stored: list[dict[str, Any]] = json.loads(text)["rows"]
-    return [
-        LeaderboardRow(
-            name=row["name"],
-            dataset=row["dataset"],
-            metrics=row["metrics"],
-            kind="published",
-            source=row["source"],
-        )
-        for row in stored
-        if dataset is None or row["dataset"] == dataset
+    rows = [
+        LeaderboardRow(name=row.name, dataset=table.dataset, metrics=row.metrics, kind="published", source=table.source)
+        for table in published_tables()
+        if table.columns.keys() <= METRICS.keys() and dataset in (None, table.dataset)
+        for row in table.rows
     ]
+    return list({(row.dataset, row.name, *sorted(row.metrics.items())): row for row in reversed(rows)}.values())[::-1]

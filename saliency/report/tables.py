@@ -159,13 +159,13 @@ class Table:
 
 
 def average_runs(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    """Merge rows that differ only in the training run (seed): same data set, name and stage.
+    """Merge rows that differ only in the training run (seed): same data set, name, stage and source.
 
     The merged row holds the mean over the runs, per video too, and the standard deviation over the runs.
     """
-    groups: dict[tuple[str, str, str], list[LeaderboardRow]] = {}
+    groups: dict[tuple[str, ...], list[LeaderboardRow]] = {}
     for row in rows:
-        groups.setdefault((row.dataset, row.name, row.stage), []).append(row)
+        groups.setdefault((row.dataset, row.name, row.stage, row.source), []).append(row)
     return [_merge(group) if len(group) > 1 else group[0] for group in groups.values()]
 
 
@@ -201,7 +201,7 @@ def build_tables(
     tables = []
     for dataset in dict.fromkeys(row.dataset for row in rows if row.kind != "published") or [rows[0].dataset]:
         own = [row for row in rows if row.dataset == dataset and row.kind != "published"]
-        published = [row for row in rows if row.kind == "published" and _same_data(row.dataset, dataset)]
+        published = [row for row in rows if row.kind == "published" and same_data(row.dataset, dataset)]
         tables.append(_table(dataset, own, published, baseline, stages, samples, seed))
     placed = {line.row.dataset for table in tables for line in [*table.lines, *table.published]}
     for dataset in dict.fromkeys(row.dataset for row in rows if row.dataset not in placed):
@@ -209,7 +209,7 @@ def build_tables(
     return tables
 
 
-def _same_data(published: str, scored: str) -> bool:
+def same_data(published: str, scored: str) -> bool:
     """Whether papers' name of a data set, such as UCF Sports, means one scored here, such as "ucf_sports test"."""
 
     def plain(name: str) -> str:
