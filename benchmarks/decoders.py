@@ -34,7 +34,7 @@ import numpy as np
 import tyro
 from av.error import FFmpegError
 
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.errors import InputError
 from saliency.io.frames import Backend, open_frames
 from saliency.io.stamped import RECIPES, read_stamp, write_stamped
@@ -382,4 +382,4 @@ def _heading(options: Options) -> list[str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

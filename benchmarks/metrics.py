@@ -25,7 +25,7 @@ import sklearn.metrics
 import torch
 import tyro
 
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
 from saliency.metrics.cc import cc
 from saliency.metrics.frame import DHF1K, METRICS, STANDARD, score
@@ -346,4 +346,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

@@ -16,7 +16,7 @@ import torch
 import tyro
 from torch import Tensor
 
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.mini import Mini, Part, build_mini, build_real
 from saliency.evaluation.baselines import OneVersusRest, centre_prior, chance
@@ -162,4 +162,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(lambda: tyro.cli(main))
+    exit_with(lambda: tyro.cli(main))

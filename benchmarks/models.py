@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.video.swin_transformer import shifted_window_attention_3d
 
 from saliency.backbones.video_swin import Size3, WindowAttention
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.inference.folding import for_inference
 from saliency.models.stsa_net import STSANetConfig
 from saliency.models.tmfi_net import TMFINetConfig
@@ -258,4 +258,4 @@ def _write(options: Options, rows: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

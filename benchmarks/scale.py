@@ -20,7 +20,7 @@ import torch.multiprocessing as mp
 import tyro
 from torch.nn.parallel import DistributedDataParallel
 
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
@@ -207,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

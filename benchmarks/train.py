@@ -42,7 +42,7 @@ from torch import Tensor
 
 from benchmarks.data import THREE, TMFI, VINET_A, PublishedSamples, commit, lay_out
 from benchmarks.models import plain_attention
-from saliency.cli import run as run_tool
+from saliency.commands.main import exit_with
 from saliency.config.load import load_run
 from saliency.config.run import Run, Samples, Stage
 from saliency.data.targets import below, draws
@@ -404,4 +404,4 @@ def page(options: Options, rows: list[str], loader: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    exit_with(main)

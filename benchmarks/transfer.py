@@ -25,7 +25,7 @@ import tyro
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saliency.cli import run
+from saliency.commands.main import exit_with
 from saliency.config.load import load_run
 from saliency.config.run import Run, Stage
 from saliency.distillation.base import Distiller, combine
@@ -223,4 +223,4 @@ def report(
 
 
 if __name__ == "__main__":
-    run(main)
+    exit_with(main)

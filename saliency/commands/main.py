@@ -73,13 +73,13 @@ def run(words: Sequence[str]) -> int:
     return int(module.main(list(words[1:])) or 0)
 
 
-def exit_with(work: Callable[[], int]) -> None:
+def exit_with(work: Callable[[], int | None]) -> None:
     """Do `work` and exit with its status; what a user can mend is said in one line."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
-        status = work()
+        status = work() or 0
         sys.stdout.flush()
     except InputError as error:
         if debug:

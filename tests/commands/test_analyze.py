@@ -1,9 +1,6 @@
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
 
+from saliency.commands import analyze
 from saliency.config.run import Learner, Run, Stage, Training
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
@@ -12,17 +9,7 @@ from saliency.testing import ToyData, ToyNetConfig
 from saliency.training.trainer import train
 
 
-@pytest.fixture
-def analyze():
-    path = Path(__file__).parents[2] / "tools/analyze.py"
-    spec = importlib.util.spec_from_file_location("analyze_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclass looks its module up
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_finished_run_is_analysed(analyze, tmp_path, monkeypatch, capsys):
+def test_a_finished_run_is_analysed(tmp_path, capsys):
     run = Run(
         name="toy",
         task=SaliencyTask(),
@@ -33,18 +20,16 @@ def test_a_finished_run_is_analysed(analyze, tmp_path, monkeypatch, capsys):
     )
     train(run, tmp_path / "run")
     arguments = [str(tmp_path / "run"), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", ["analyze.py", *arguments])
-    analyze.main()
+    analyze.main(arguments)
     assert "Recovered" in capsys.readouterr().out
     assert (tmp_path / "out/analysis.md").is_file()
     assert (tmp_path / "out/taught_bi_kd.svg").is_file()
 
 
-def test_a_folder_without_a_run_is_named(analyze, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["analyze.py", str(tmp_path)])
+def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(InputError, match="is not the folder of a run: train first"):
-        analyze.main()
+        analyze.main([str(tmp_path)])
     (tmp_path / "seed-0").mkdir()
     (tmp_path / "seed-0/config.json").touch()
     with pytest.raises(InputError, match=r"name the folder of one seed, such as .*seed-0$"):
-        analyze.main()
+        analyze.main([str(tmp_path)])

@@ -1,17 +1,14 @@
 """The doctor: what is well passes, what is not comes with its fix and an exit status."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from saliency.commands import doctor as command
 from saliency.commands import doctor_checks as doctor
 from saliency.commands.doctor_checks import Finding
 from saliency.io.frames import open_frames
-
-DOCTOR = Path(__file__).parents[2] / "tools" / "doctor.py"
 
 
 def test_everything_needed_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,9 +104,8 @@ def test_amx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("state", "status"), [("ok", 0), ("note", 0), ("problem", 1)])
 def test_exit_status(state, status: int, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    main = runpy.run_path(str(DOCTOR))["main"]
-    monkeypatch.setattr(sys, "argv", ["doctor.py"])
     finding = Finding(what="thing", state=state, found="so", fix="do 'this[x]'")
-    assert main(lambda folders, **_: [finding]) == status
+    monkeypatch.setattr(doctor, "examine", lambda folders, **_: [finding])
+    assert command.main([]) == status
     printed = capsys.readouterr().out
     assert "do 'this[x]'" in printed and ("1 problem(s)" in printed) == bool(status)

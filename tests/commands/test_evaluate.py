@@ -1,6 +1,5 @@
 """tools/evaluate.py and tools/leaderboard.py on tiny videos."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from saliency.commands import main as commands
 from saliency.errors import InputError
 from saliency.evaluation.result import Result
 from saliency.inference.predictor import Predictor
@@ -34,17 +34,8 @@ def one_thread() -> Iterator[None]:
 
 
 def run(tool: str, *arguments: str) -> int:
-    """Call a tool's main() with these arguments."""
-    spec = importlib.util.spec_from_file_location(f"tool_{tool}", REPO / "tools" / f"{tool}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    before, sys.argv = sys.argv, [f"{tool}.py", *arguments]
-    try:
-        return module.main()
-    finally:
-        sys.argv = before
+    """Run a command in this process."""
+    return commands.run([tool, *arguments])
 
 
 @pytest.fixture(scope="module")

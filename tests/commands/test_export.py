@@ -1,22 +1,18 @@
 """`tools/export.py` as a user runs it: the file alone gives the model's maps; bad input is one line."""
 
 import json
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from saliency import cli
+from saliency.commands.main import main
 from saliency.inference import export as engine
 from saliency.io.transforms import make_clip
 from saliency.io.weights import load_model, save_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.types import InputSpec
 
-EXPORT = Path(__file__).parents[2] / "tools" / "export.py"
 SPEC = InputSpec(length=8, stride=2, size=(32, 64), target="middle", mean=(0.1, 0.2, 0.3))
 
 
@@ -30,13 +26,12 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def export(weights, monkeypatch, capsys):
+def export(weights, capsys):
     """Run the tool in this process; returns exit status, standard output and error."""
 
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["export.py", "--weights", str(weights), *map(str, arguments)])
         with pytest.raises(SystemExit) as done:
-            cli.run(runpy.run_path(str(EXPORT))["main"])
+            main(["export", "--weights", str(weights), *map(str, arguments)])
         out, err = capsys.readouterr()
         return done.value.code, out, err
 

@@ -1,9 +1,6 @@
 """`tools/infer.py` as a user runs it: N frames in, N maps out, upright, with sound; bad input is one line."""
 
-import runpy
-import sys
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -11,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from saliency import cli
+from saliency.commands.main import main
 from saliency.io.frames import open_frames
 from saliency.io.maps import read_density
 from saliency.io.stamped import Recipe, scene, write_stamped
@@ -19,7 +16,6 @@ from saliency.io.weights import save_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.types import InputSpec
 
-INFER = Path(__file__).parents[2] / "tools" / "infer.py"
 SIZE = (48, 80)
 RECIPE = Recipe(codec="libx264", suffix=".mp4", options={"preset": "ultrafast", "crf": "16", "g": "10"}, size=SIZE)
 
@@ -35,20 +31,17 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def infer(weights, tmp_path, monkeypatch, capsys):
+def infer(weights, tmp_path, capsys):
     """Run the tool in this process; returns exit status, standard output and error."""
-    tool = runpy.run_path(str(INFER))
 
     def call(*arguments, defaults=True):
         extra = ["--weights", str(weights), "--out", str(tmp_path / "out"), "--device", "cpu"] if defaults else []
-        monkeypatch.setattr(sys, "argv", ["infer.py", *map(str, arguments), *extra])
         capsys.readouterr()
         with pytest.raises(SystemExit) as done:
-            cli.run(tool["main"])
+            main(["infer", *map(str, arguments), *extra])
         out, err = capsys.readouterr()
         return done.value.code, out, err
 
-    call.globals = tool["main"].__globals__
     return call
 
 

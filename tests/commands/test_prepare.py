@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import zipfile
 from pathlib import Path
@@ -8,19 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from saliency.commands import prepare
 from saliency.errors import InputError
-
-TOOL = Path(__file__).parents[2] / "tools" / "prepare.py"
-
-
-@pytest.fixture(scope="module")
-def prepare():
-    spec = importlib.util.spec_from_file_location("prepare_tool", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -46,7 +34,7 @@ def root(tmp_path) -> Path:
     return root
 
 
-def test_verify(prepare, root, tmp_path, capsys):
+def test_verify(root, tmp_path, capsys):
     command = ["verify", "dhf1k", str(root), "--videos", "1-2", "--own", "--report", str(tmp_path / "r.json")]
     assert prepare.main(command) == 0
     assert "2 videos, 11 frames, 11 maps, 0 frames nobody looked at: no faults" in capsys.readouterr().out
@@ -60,7 +48,7 @@ def test_verify(prepare, root, tmp_path, capsys):
         prepare.main(["verify", "dhf1k", str(root / "nowhere")])
 
 
-def test_cache(prepare, root, tmp_path, capsys):
+def test_cache(root, tmp_path, capsys):
     command = ["cache", "dhf1k", str(root), str(tmp_path / "c"), "--videos", "1-2", "--size", "24", "32"]
     assert prepare.main([*command, "--dry-run"]) == 0
     assert not (tmp_path / "c").exists()
@@ -76,7 +64,7 @@ def test_cache(prepare, root, tmp_path, capsys):
     assert (tmp_path / "c/8x8-jpeg/002.tar").is_file()
 
 
-def test_extract_and_stats(prepare, root, tmp_path, capsys):
+def test_extract_and_stats(root, tmp_path, capsys):
     assert prepare.main(["extract", str(root), "--videos", "1", "--own", "--out", str(tmp_path / "o")]) == 0
     assert len(list((tmp_path / "o/annotation/0001/images").iterdir())) == 6
     assert prepare.main(["stats", "dhf1k", str(root), str(tmp_path / "s"), "--videos", "1-2", "--own"]) == 0
@@ -95,13 +83,13 @@ def test_extract_and_stats(prepare, root, tmp_path, capsys):
         (["stats", "folder", "ROOT", "s"], "videos: is missing"),
     ],
 )
-def test_wrong_use_is_one_line(prepare, root, command, said):
+def test_wrong_use_is_one_line(root, command, said):
     with pytest.raises(InputError) as error:
         prepare.main([str(root) if word == "ROOT" else word for word in command])
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_gaze(prepare, root, tmp_path, capsys):
+def test_gaze(root, tmp_path, capsys):
     (root / "exportdata_train").mkdir()
     (root / "exportdata_train/P1_Trail001.txt").write_text("t x y e\n0 720 450 F\n")
     assert prepare.main(["gaze", str(root), str(tmp_path / "g"), "--videos", "1"]) == 0
@@ -111,7 +99,7 @@ def test_gaze(prepare, root, tmp_path, capsys):
         prepare.main(["gaze", str(root), str(tmp_path / "g"), "--videos", "2"])
 
 
-def test_download(prepare, root, tmp_path, capsys):
+def test_download(root, tmp_path, capsys):
     assert prepare.main(["download", "dhf1k"]) == 0
     assert "https://github.com/wenguanwang/DHF1K" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:

@@ -114,7 +114,7 @@ def test_dump_with_a_foreign_class_is_refused() -> None:
     with pytest.raises(InputError, match="another module"):
         decode({"class": "some_module_nobody_imported:Evil"})
     with pytest.raises(InputError, match="not a dataclass"):
-        decode({"class": "saliency.cli:run"})
+        decode({"class": "saliency.commands.main:run"})
 
 
 def test_stages_must_follow_each_other() -> None:

@@ -242,7 +242,7 @@ def test_full_disk_is_one_line_and_the_beginning_is_kept(tmp_path, room):
     code = (
         "import resource, signal, sys\n"
         "import numpy as np\n"
-        "from saliency import cli\n"
+        "from saliency.commands.main import exit_with\n"
         "from saliency.io.video_writer import VideoWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
@@ -251,7 +251,7 @@ def test_full_disk_is_one_line_and_the_beginning_is_kept(tmp_path, room):
         "        for i in range(300):\n"
         "            noise = np.random.default_rng(i).integers(0, 256, (*writer.size, 3), dtype=np.uint8)\n"
         "            writer.write(noise)\n"
-        "cli.run(main)\n"
+        "exit_with(main)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr

@@ -115,7 +115,7 @@ def test_strange_configs_are_refused(config):
     with pytest.raises(InputError, match="import the module 'no_such_module' first"):
         config_from_json(text.replace(f"{__name__}:", "no_such_module:"))
     with pytest.raises(InputError, match="has no config dataclass 'run'"):
-        config_from_json(json.dumps({"class": "saliency.cli:run", "fields": {}}))
+        config_from_json(json.dumps({"class": "saliency.commands.main:run", "fields": {}}))
     with pytest.raises(InputError, match="has no 'colour'; was it saved by a newer version"):
         config_from_json(text.replace('"channels"', '"colour"'))
     with pytest.raises(InputError, match="cannot be read"):

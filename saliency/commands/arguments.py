@@ -1,0 +1,147 @@
+"""From the words of a command line to a dataclass: help that fits a screen, and mistakes in one line."""
+
+import contextlib
+import dataclasses
+import io
+import re
+import sys
+import typing
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from saliency.errors import EXIT_BAD_INPUT, InputError, nearest
+
+T = TypeVar("T")
+
+HELP = ("-h", "--help")
+HELP_ALL = "--help-all"
+
+
+def parse(kind: type[T], words: Sequence[str], *, command: str, more: Sequence[str] = ()) -> T:
+    """Return the arguments that the words give.
+
+    Args:
+        kind: a dataclass whose docstring explains each attribute; fields are options, ``tyro.conf.Positional``
+            ones are not.
+        words: what stands behind the command.
+        command: its name, for the help.
+        more: fields that only ``--help-all`` shows.
+
+    Raises:
+        InputError: an option is unknown (the nearest is named), lacks its value or has a wrong one.
+        SystemExit: help was asked for and printed (status 0).
+    """
+    if HELP_ALL in words:
+        return _tyro(kind, ["--help"], command)
+    if any(word in words for word in HELP):
+        shown = _without(kind, more) if more else kind
+        try:
+            return _tyro(shown, ["--help"], command)
+        finally:
+            if more:
+                sys.stdout.write(f"More options: saliency {command} --help-all\n")
+    known = {option(field.name) for field in dataclasses.fields(typing.cast(Any, kind))}
+    known |= {f"--no-{name[2:]}" for name in known}
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if word.startswith("--") and len(word) > 2 and name not in known:
+            raise InputError(_unknown(name, known, command))
+    return _tyro(kind, words, command)
+
+
+def parse_subcommands(kinds: dict[str, type], words: Sequence[str], *, command: str, description: str) -> Any:
+    """Return the arguments of one of several subcommands.
+
+    Args:
+        kinds: name -> dataclass; the first line of its docstring is shown in the list.
+        words: what stands behind the command, the subcommand first.
+        command: its name.
+        description: said above the list of subcommands.
+
+    Raises:
+        InputError: there is no such subcommand, or its words are wrong.
+        SystemExit: help was asked for and printed (status 0).
+    """
+    if not words or words[0] in (*HELP, HELP_ALL):
+        width = max(map(len, kinds))
+        sys.stdout.write(f"usage: saliency {command} {{{','.join(kinds)}}} …\n\n{description.strip()}\n\n")
+        for name, kind in kinds.items():
+            sys.stdout.write(f"  {name:<{width}}  {(kind.__doc__ or '').strip().splitlines()[0]}\n")
+        sys.stdout.write(f"\nOptions of each: saliency {command} NAME --help\n")
+        raise SystemExit(0)
+    name = words[0]
+    if name not in kinds:
+        raise InputError(f"saliency {command} has no '{name}'{nearest(name, kinds)}; it has {', '.join(kinds)}")
+    return parse(kinds[name], words[1:], command=f"{command} {name}")
+
+
+def option(field: str) -> str:
+    """Return how a field is written on the command line."""
+    return "--" + field.replace("_", "-")
+
+
+def _tyro(kind: type[T], words: Sequence[str], command: str) -> T:
+    """Let tyro parse; what it says of mistakes becomes one line."""
+    import tyro
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=list(words), prog=f"saliency {command}", description=_summary(kind))
+    except SystemExit as stop:
+        if stop.code == EXIT_BAD_INPUT:
+            raise InputError(f"{_one_line(said.getvalue())}; see saliency {command} --help") from None
+        raise
+
+
+def _summary(kind: type) -> str:
+    """The docstring before its list of attributes."""
+    return (kind.__doc__ or "").partition("\n\n    Attributes:")[0].strip()
+
+
+def _without(kind: type, hidden: Sequence[str]) -> type:
+    """A dataclass that lacks some fields, for a shorter help."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    kept = []
+    for field in dataclasses.fields(kind):
+        if field.name not in hidden:
+            default = dataclasses.field(default=field.default, default_factory=field.default_factory)  # pyright: ignore
+            kept.append((field.name, hints[field.name], default))
+    short = dataclasses.make_dataclass(kind.__name__, kept, frozen=True, kw_only=True)
+    short.__doc__ = kind.__doc__
+    return short
+
+
+def _one_line(text: str) -> str:
+    """Boxes, rules and hints of a parser's message taken away."""
+    text = re.sub(r"[─-╿]+", " ", text)
+    text = re.sub(r"For full helptext.*", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"^\s*(Parsing error|Invalid choice|Missing argument|Required options|Unrecognized options)\b", r"\1:", text
+    )
+    return " ".join(text.split()).rstrip(".: ")
+
+
+def _unknown(name: str, known: set[str], command: str) -> str:
+    near = nearest(name, sorted(known))
+    if near:
+        return f"unknown option {name}{near}"
+    for other in _siblings(command):
+        if name in _options_of(other):
+            return f"unknown option {name}: it belongs to 'saliency {other}'; saliency {command} --help lists its own"
+    return f"unknown option {name}; saliency {command} --help lists the options"
+
+
+def _siblings(command: str) -> list[str]:
+    from saliency.commands.main import COMMANDS
+
+    return [name for name in COMMANDS if name != command.split()[0]]
+
+
+def _options_of(command: str) -> set[str]:
+    """The options of another command, without running any of it."""
+    import importlib
+
+    module = importlib.import_module(f"saliency.commands.{command}")
+    kind = getattr(module, "Arguments", None)
+    return {option(field.name) for field in dataclasses.fields(kind)} if kind is not None else set()

@@ -1,0 +1,110 @@
+"""Show where people would look in a video: `saliency infer clip.mp4`."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from saliency.commands.arguments import parse
+from saliency.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Write a video with the predicted saliency painted on it and, if asked for, one map for each frame.
+
+    Attributes:
+        source: a video file or a folder of images (a local path).
+        video: the same, as an option.
+        weights: a model saved by this project (.safetensors), or published weights of TMFI-Net, ViNet-S, ViNet,
+            ViNet-A or STSA-Net as their authors save them, or a model by name; default: the one that comes with the
+            project.
+        out: folder to write to.
+        maps: also write one map for each frame, of the video's size: png (8 bits) or npy (float32).
+        peak: map value shown hottest (and white in PNG maps) in every frame, such as 1.0; default: each
+            frame's own maximum.
+        side_by_side: show the original left of the overlay.
+        device: auto, cpu, cuda, cuda:1, ...
+        batch_size: clips computed at once; lower it when memory runs out.
+        precision: arithmetic of the model.
+        backend: package that decodes video files.
+        fps: frames per second of a folder of images; default 30.
+    """
+
+    source: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEO")] = None
+    video: str | None = None
+    weights: str | None = None
+    out: Path = Path("runs/infer")
+    maps: Literal["png", "npy"] | None = None
+    peak: float | None = None
+    side_by_side: bool = False
+    device: str = "auto"
+    batch_size: int = 4
+    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: Literal["pyav", "decord", "torchcodec"] = "pyav"
+    fps: float | None = None
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the tool."""
+    arguments = parse(Arguments, words, command="infer", more=("peak", "batch_size", "precision", "backend", "fps"))
+    source = arguments.source or arguments.video
+    if source is None:
+        raise InputError("name a video: saliency infer clip.mp4")
+    if arguments.source and arguments.video:
+        raise InputError(f"name the video once, not {arguments.source} and --video {arguments.video}")
+    if arguments.batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, got {arguments.batch_size}")
+    if arguments.peak is not None and arguments.peak <= 0:
+        raise InputError(f"--peak must be above 0, got {arguments.peak}")
+    import torch
+
+    from saliency.inference.overlay import Overlay
+    from saliency.inference.predictor import Predictor
+    from saliency.inference.render import render
+    from saliency.inference.zoo import open_model, resolve
+    from saliency.io.frames import open_frames
+    from saliency.runtime.distributed import pick_device
+    from saliency.runtime.progress import progress_bar
+
+    device = pick_device(arguments.device)
+
+    with open_frames(
+        source, arguments.backend, threads=0 if arguments.backend == "pyav" else 1, fps=arguments.fps
+    ) as frames:
+        weights = resolve(arguments.weights)
+        loaded = open_model(weights)
+        print(f"weights: {weights.name} ({type(loaded.config).__name__}, sha256 {loaded.sha256[:12]}) on {device}")
+        predictor = Predictor(
+            loaded.model,
+            loaded.config.input,
+            device=device,
+            batch_size=arguments.batch_size,
+            autocast=torch.bfloat16 if arguments.precision == "bfloat16" else None,
+        )
+        begun = time.perf_counter()
+        with progress_bar("frames", len(frames)) as advance:
+            try:
+                written = render(
+                    frames,
+                    predictor,
+                    arguments.out,
+                    overlay=Overlay(peak=arguments.peak),
+                    maps=arguments.maps,
+                    beside=arguments.side_by_side,
+                    on_frame=lambda: advance(1),
+                )
+            except torch.OutOfMemoryError as error:
+                raise InputError(f"{device} is out of memory; lower --batch-size") from error
+        seconds = time.perf_counter() - begun
+
+    if written.video is not None:
+        print(f"{written.frames} frames in {seconds:.1f} s ({written.frames / seconds:.1f} fps): {written.video}")
+    if written.maps is not None:
+        print(f"{written.frames} maps: {written.maps}")
+    if written.problem is not None:
+        raise InputError(f"{written.problem}; {written.frames} frames were written")
+    return 0

@@ -1,0 +1,118 @@
+"""Make leaderboards of evaluation results: `saliency leaderboard runs/evaluate/*`.
+
+Writes Markdown, CSV, JSON, LaTeX and a self-contained HTML page.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from saliency.commands.arguments import parse
+from saliency.errors import InputError
+
+if TYPE_CHECKING:
+    from saliency.evaluation.result import Result
+    from saliency.report.tables import LeaderboardRow
+
+
+BASELINES = ("chance", "centre prior", "mean train map")
+"""Names that tools/evaluate.py gives to predictors that are no models."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Make leaderboards of evaluation results.
+
+    Attributes:
+        results: folders of results, or folders that hold such folders.
+        out: folder of the tables.
+        stem: name of the files.
+        title: heading.
+        baseline: name of the row that the paired tests compare the others with.
+        stages: names of the stages of a transfer in their order; default scratch control bi_kd. A result called
+            MODEL/STAGE belongs to that stage of the model.
+        published: also show the numbers of papers that ship with the project.
+        formats: which files to write; default all.
+        samples: bootstrap resamples behind the intervals.
+        seed: of the resampling.
+    """
+
+    results: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RESULT [RESULT ...]")] = ()
+    out: Path = Path("runs/leaderboard")
+    stem: str = "leaderboard"
+    title: str = "Leaderboard"
+    baseline: str | None = None
+    stages: tuple[str, ...] = ()
+    published: bool = False
+    formats: tuple[Literal["md", "csv", "json", "tex", "html"], ...] = ()
+    samples: int = 2000
+    seed: int = 0
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the tool."""
+    arguments = parse(Arguments, words, command="leaderboard", more=("stages", "samples", "seed", "stem"))
+    from saliency.evaluation.result import Result
+    from saliency.report.formats import markdown
+    from saliency.report.leaderboard import FORMATS, published_rows, write_leaderboard
+    from saliency.report.tables import STAGES, build_tables
+
+    stages = arguments.stages or STAGES
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    rows = [row_of(Result.load(folder), stages) for folder in find_results(arguments.results)]
+    if arguments.published:
+        rows += published_rows()
+    if not rows:
+        raise InputError("nothing to show; name folders of results, or --published")
+    written = write_leaderboard(
+        rows,
+        arguments.out,
+        arguments.stem,
+        title=arguments.title,
+        baseline=arguments.baseline,
+        stages=stages,
+        formats=arguments.formats or tuple(FORMATS),
+        samples=arguments.samples,
+        seed=arguments.seed,
+    )
+    tables = build_tables(
+        rows, baseline=arguments.baseline, stages=stages, samples=arguments.samples, seed=arguments.seed
+    )
+    print(markdown(tables, arguments.title))
+    for path in written.values():
+        print(path)
+    return 0
+
+
+def find_results(paths: tuple[Path, ...]) -> list[Path]:
+    """Return the folders that hold a result, in the order given.
+
+    Raises:
+        InputError: a path does not exist or holds no result.
+    """
+    from saliency.evaluation.result import SUMMARY_FILE
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; name folders that tools/evaluate.py wrote")
+        folders = sorted(file.parent for file in path.rglob(SUMMARY_FILE)) if path.is_dir() else [path.parent]
+        if not folders:
+            raise InputError(f"{path} holds no evaluation result; make one with tools/evaluate.py")
+        found += [folder for folder in folders if folder not in found]
+    return found
+
+
+def row_of(result: "Result", stages: tuple[str, ...]) -> "LeaderboardRow":
+    """Return a result's row; its name may say the stage."""
+    from saliency.report.tables import LeaderboardRow
+
+    name, slash, stage = result.name.rpartition("/")
+    if slash and stage in stages:
+        return LeaderboardRow.from_result(result, name=name, stage=stage)
+    return LeaderboardRow.from_result(result, kind="baseline" if result.name in BASELINES else None)

@@ -1,0 +1,94 @@
+"""Train the models of a config file: `saliency train configs/mini_tmfi_vinet.py`."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from saliency.commands.arguments import parse
+from saliency.errors import InputError
+
+if TYPE_CHECKING:
+    from saliency.config.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """Train the models of a config file.
+
+    Attributes:
+        config: name of a config (mini_tmfi_vinet), a .py file with a function config(), or the config.json of a run.
+        set: changes of the config, e.g. train.batch_size=8 learners.vinet_s.optimizer.lr=1e-4.
+        out: folder of the run; default runs/NAME.
+        resume: go on with what the folder holds.
+        force: resume although the config has changed.
+        seeds: number of seeds to run, one after the other, with a table over all of them.
+        dry_run: do that many real steps of every stage, say what the run would cost, and keep nothing.
+        synthetic: with --dry-run: measure with made-up videos, before the data set is there.
+        options: list every option of the config with its type and value, and exit.
+    """
+
+    config: tyro.conf.Positional[Path]
+    set: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[KEY.PATH=VALUE ...]")] = ()
+    out: Path | None = None
+    resume: bool = False
+    force: bool = False
+    seeds: int = 1
+    dry_run: int | None = None
+    synthetic: bool = False
+    options: bool = False
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the tool."""
+    arguments = parse(Arguments, words, command="train")
+    from rich.logging import RichHandler
+
+    from saliency.config import overrides
+    from saliency.config.load import load_run
+    from saliency.runtime.interrupt import Interrupted
+    from saliency.training.dry_run import with_synthetic_videos
+    from saliency.training.seeds import train_seeds
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    run = overrides.apply(load_run(arguments.config), arguments.set)
+    if arguments.options:
+        for path, kind, value in overrides.options(run):
+            print(f"{path}={value}  ({kind})")
+        return 0
+    if arguments.dry_run is not None:
+        rehearse(with_synthetic_videos(run) if arguments.synthetic else run, arguments.dry_run)
+        return 0
+    if arguments.synthetic:
+        raise InputError("--synthetic goes with --dry-run N: nothing can be learnt from made-up videos")
+    try:
+        train_seeds(
+            run,
+            arguments.out or Path("runs") / run.name,
+            seeds=arguments.seeds,
+            resume=arguments.resume,
+            force=arguments.force,
+        )
+    except Interrupted as request:
+        logging.getLogger(__name__).warning("%s; go on with --resume", request)
+        return request.exit_status
+    return 0
+
+
+def rehearse(run: "Run", steps: int) -> None:
+    """Print what each stage of a run costs."""
+    from saliency.training.dry_run import dry_run
+
+    costs = []
+    for cost in dry_run(run, steps):
+        costs.append(cost)
+        seconds = ", ".join(f"{value:.2f}" for value in cost.step_seconds) or "none"
+        print(
+            f"{cost.stage}: {cost.steps:,} steps of {run.train.batch_size} samples; measured {seconds} s a step, "
+            f"{cost.samples_per_second:.3g} samples/s, peak memory {cost.memory_gib:.1f} GiB; scoring the validation "
+            f"set takes {cost.validation_seconds:.0f} s, {cost.validations} times; in all {cost.hours:.2f} hours"
+        )
+    print(f"{run.name}: {sum(cost.hours for cost in costs):.2f} hours for all stages, nothing was kept")
