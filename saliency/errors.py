@@ -1,4 +1,4 @@
-"""The one exception that means "what you gave me cannot be used"."""
+"""The exceptions that mean "what you gave me cannot be used"."""
 
 import difflib
 from collections.abc import Iterable
@@ -12,6 +12,13 @@ class InputError(ValueError):
 
     The command line tools print the message and exit with status 2; everything else is a bug and
     shows its traceback.
+    """
+
+
+class MissingData(InputError):
+    """Open data that is not on this machine; the message says how to get it.
+
+    What can do without that data goes on and repeats the message.
     """
 
 
