@@ -64,6 +64,7 @@ class Progress:
         step: steps done.
         best: name of the file of kept weights -> best value so far, higher is better.
         stopped: learners taken out for non-finite values.
+        never_moved: those of them that never did a step.
         bad_steps: learner -> non-finite steps in a row.
         skipped: learner -> non-finite steps in all.
         loss_scale: factor on the loss, and steps since it last fell; for fp16.
@@ -75,6 +76,7 @@ class Progress:
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
+    never_moved: list[str] = field(default_factory=list)
     bad_steps: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)
     loss_scale: list[float] = field(default_factory=lambda: [2.0**16, 0.0])

@@ -27,6 +27,7 @@ from saliency.runtime import interrupt
 from saliency.runtime.distributed import World, join
 from saliency.tasks.base import Pictures, Task
 from saliency.training import checkpoint, run_folder
+from saliency.training.bf16_guard import Bf16Guard
 from saliency.training.checkpoint import Checkpoint
 from saliency.training.learners import Progress, Trained, make_learners
 from saliency.training.logbook import Logbook
@@ -36,6 +37,9 @@ from saliency.training.run_folder import best_file
 from saliency.training.sampler import Steps, seed_of
 
 log = logging.getLogger(__name__)
+
+FIRST_STEPS = 20
+"""A learner that cannot do a single one of so many first steps of a stage will never learn."""
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -115,6 +119,7 @@ class Trainer:
         self.training, self.validation = training, validation
         self.device = world.device
         self.loss_scale: LossScale | None = None
+        self.guard = Bf16Guard() if self.device.type == "cpu" and run.train.precision == "bf16" else None
         self.validation_loaders: dict[int | None, DataLoader[Any]] = {}
         self.recent: list[list[str]] = []  # ids of the samples of each step since the last log line
         self.offsets, spent = {}, 0  # epochs spent before each stage
@@ -137,7 +142,7 @@ class Trainer:
         progress = Progress(**state.progress) if state else Progress()
         if progress.done:
             return
-        learners = make_learners(self.run, stage, self.folder, self.world, state, progress)
+        learners = self._learners(stage, state, progress)
         steps = self._steps(stage, progress.step)
         self.logbook.begin(stage.name, steps.total, progress.step)
         meter = Meter([learner.name for learner in learners], self.device)
@@ -154,6 +159,8 @@ class Trainer:
         for number in range(progress.step, steps.total):
             self._step(stage, learners, parts, steps, number, meter)
             progress.step = number + 1
+            if progress.step == FIRST_STEPS:
+                self._check_first_steps(stage, learners, progress)
             at_end_of_epoch = progress.step % steps.per_epoch == 0
             if progress.step % self.run.train.log_every == 0 or at_end_of_epoch:
                 self._log(stage, learners, meter, progress, lr_at=number, total=steps.total)
@@ -175,7 +182,7 @@ class Trainer:
         Returns:
             the steps of the whole stage, seconds of each step done, seconds of scoring one sample.
         """
-        learners = make_learners(self.run, replace(stage, start=None), self.folder, self.world, None, Progress())
+        learners = self._learners(replace(stage, start=None), None, Progress())
         steps = self._steps(stage, 0)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(Progress().loss_scale, self.device) if self.run.train.precision == "fp16" else None
@@ -190,6 +197,13 @@ class Trainer:
         self._scores(learners, 0, limit=1)
         size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
         return steps.total, seconds, (time.perf_counter() - begin) / min(size, len(self.validation))
+
+    def _learners(self, stage: Stage, state: Checkpoint | None, progress: Progress) -> list[Trained]:
+        learners = make_learners(self.run, stage, self.folder, self.world, state, progress)
+        if self.guard is not None:
+            for learner in learners:
+                self.guard.watch(learner.name, learner.model)
+        return learners
 
     def _steps(self, stage: Stage, first: int) -> Steps:
         return Steps(
@@ -262,6 +276,8 @@ class Trainer:
         for learner in learners:
             if learner.active:
                 self._update(learner, number, steps.total)
+        if self.guard is not None:
+            self.guard.tell()
         if self.loss_scale is not None:
             self.loss_scale.update([learner.flags[-1] for learner in learners if learner.active and learner.flags])
 
@@ -389,6 +405,8 @@ class Trainer:
             progress.skipped[learner.name] = int(learner.skipped)
             if progress.bad_steps[learner.name] >= self.run.train.max_bad_steps:
                 learner.stopped = True
+                if progress.bad_steps[learner.name] == progress.step:
+                    progress.never_moved.append(learner.name)
                 progress.stopped.append(learner.name)
                 log.error(
                     "learner %s is stopped in stage %s at step %d: its last %d gradients were not finite; "
@@ -399,6 +417,21 @@ class Trainer:
         self.logbook.step(stage.name, progress.step, values, samples=self.run.train.batch_size)
         if not any(learner.active for learner in learners):
             raise InputError(f"stage {stage.name}: no learner is left to train at step {progress.step}")
+
+    def _check_first_steps(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
+        """End the run if a learner's first steps were all skipped: it would never learn.
+
+        Raises:
+            InputError: names the learner and what to do.
+        """
+        for learner in learners:
+            skipped = learner.active and int(learner.skipped) == FIRST_STEPS
+            if skipped or learner.name in progress.never_moved:
+                remedy = "lower its learning rate" if self.run.train.precision == "fp32" else "set train.precision=fp32"
+                raise InputError(
+                    f"stage {stage.name}: all of the first {int(learner.skipped)} steps of learner {learner.name} were "
+                    f"skipped, its gradients are not finite; {remedy}, and look at its starting weights and samples"
+                )
 
     def _log_skipped(self, stage: Stage, learner: Trained, progress: Progress) -> None:
         """Name the samples of the steps that were skipped since the last log line."""
