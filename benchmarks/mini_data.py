@@ -18,7 +18,7 @@ from torch import Tensor
 
 from saliency.commands.main import exit_with
 from saliency.data.video import AnnotatedVideo
-from saliency.datasets.mini import Mini, Part, build_mini, build_real
+from saliency.datasets.mini import Mini, build_mini, build_real
 from saliency.evaluation.baselines import OneVersusRest, centre_prior, chance
 from saliency.evaluation.protocols import CANONICAL
 from saliency.evaluation.video_run import evaluate_many
@@ -122,7 +122,7 @@ def measure(config: Mini, every: int, every_real: int) -> None:
         HandMade(name="motion x contrast x centre", cues=["motion", "contrast"], prior=prior.map),
         OneVersusRest(),
     ]
-    steps: dict[Part, int] = {"test": every, "real": every_real}
+    steps: dict[str, int] = {"test": every, "real": every_real}
     for split, step in steps.items():
         videos = config.videos(split)
         protocol = CANONICAL.with_shuffled("video") if split == "real" else CANONICAL

@@ -13,7 +13,6 @@ or with extracted frames, ``annotation/0001/images/0001.png ..``, as several pub
 1-600 are for training, 601-700 for validation; the ground truth of 701-1000 is not public.
 """
 
-import os
 import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 import saliency
+from saliency.data.folders import find_root
 from saliency.data.map_files import MapFilesVideo, Numbering, image_size, numbered
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
@@ -220,26 +220,6 @@ def gaze_files(folder: Path, number: int) -> list[Path]:
                 raise InputError(f"{path}: is a second recording besides {found[int(match[1])]}; keep one of them")
             found[int(match[1])] = path
     return [found[observer] for observer in sorted(found)]
-
-
-def find_root(name: str, root: Path | None, variable: str, parts: tuple[str, ...], tree: str, source: str) -> Path:
-    """Return the folder of a data set, from the option or the environment variable.
-
-    Raises:
-        InputError: neither is given, or none of `parts` is below it.
-    """
-    given = root or (Path(os.environ[variable]) if os.environ.get(variable) else None)
-    where = f"expected below it: {tree}; {name} is at {source}"
-    if given is None:
-        raise InputError(f"{name} has no folder: set the option `root` or the environment variable {variable}; {where}")
-    given = given.expanduser()
-    if not any((given / part).is_dir() for part in parts):
-        state = "holds no " + " or ".join(parts) if given.is_dir() else "does not exist"
-        below = sorted(given.iterdir()) if given.is_dir() else []
-        if inner := next((path for path in below if any((path / part).is_dir() for part in parts)), None):
-            state += f" (but {inner} does)"
-        raise InputError(f"{name}: {given} {state}; correct the option `root` or {variable}; {where}")
-    return given
 
 
 def parse_numbers(text: str) -> list[int]:

@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from saliency.data.folders import find_root
 from saliency.data.map_files import JoinedVideo, MapFilesVideo, frames_and_maps
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
-from saliency.datasets.dhf1k import SOURCE, find_root
+from saliency.datasets.dhf1k import SOURCE
 from saliency.errors import InputError
 from saliency.types import InputSpec
 

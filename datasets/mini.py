@@ -32,7 +32,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
 
 import av
 import cv2
@@ -61,8 +60,6 @@ ASSETS = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
 FPS = 30
 GOP = 12
 STALE = 3600.0  # seconds after which an unfinished build counts as dead
-
-Part = Literal["train", "val", "test", "real"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +134,7 @@ class Mini:
     def _cache(self) -> Path:
         return self.cache or Path(os.environ.get("SALIENCY_CACHE") or "~/.cache/video-saliency").expanduser()
 
-    def videos(self, split: Part) -> list[AnnotatedVideo]:
+    def videos(self, split: str) -> list[AnnotatedVideo]:
         """Return the videos of a split; whatever is not in the cache yet is built first (some seconds).
 
         Args:

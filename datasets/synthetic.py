@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from saliency.data.targets import HOUSE, Sampling
-from saliency.data.video import AnnotatedVideo, Split
+from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.io.frames import FrameSource
 from saliency.types import InputSpec
@@ -78,7 +78,7 @@ class Synthetic:
     size: tuple[int, int] = (360, 640)
     sampling: Sampling = HOUSE
 
-    def videos(self, split: Split) -> list[AnnotatedVideo]:
+    def videos(self, split: str) -> list[AnnotatedVideo]:
         """Return the videos of ``train`` or ``val``.
 
         Raises:

@@ -28,8 +28,6 @@ from saliency.types import Batch, InputSpec, SaliencyTarget
 
 log = logging.getLogger(__name__)
 
-Split = Literal["train", "val", "test"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedVideo(ABC):
@@ -129,7 +127,7 @@ class VideoData(Protocol):
         """The target rules of training and validation."""
         ...
 
-    def videos(self, split: Split) -> list[AnnotatedVideo]:
+    def videos(self, split: str) -> list[AnnotatedVideo]:
         """Return the videos of a split, in a fixed order."""
         ...
 

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from PIL import Image
@@ -15,7 +14,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run, Stage
-from saliency.data.video import AnnotatedVideo
+from saliency.data.video import AnnotatedVideo, VideoData
 from saliency.evaluation.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
 from saliency.evaluation.protocols import CANONICAL
 from saliency.evaluation.result import Result
@@ -33,14 +32,6 @@ log = logging.getLogger(__name__)
 RESULTS = "results"
 
 
-class Splits(Protocol):
-    """A data set whose splits are asked for by name."""
-
-    def videos(self, split: Any) -> list[AnnotatedVideo]:
-        """Return the videos of a split."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferReport:
     """Scores every learner after every stage, with the floor and the ceiling, and writes the leaderboard.
@@ -55,7 +46,7 @@ class TransferReport:
         overlays: pictures per split.
     """
 
-    source: Splits
+    source: VideoData
     every: dict[str, int] = field(default_factory=lambda: {"test": 1})
     overlays: int = 3
 
