@@ -1,6 +1,7 @@
 """Make leaderboards of evaluation results: `saliency leaderboard runs/evaluate/*`.
 
-Writes Markdown, CSV, JSON, LaTeX and a self-contained HTML page.
+Writes Markdown, CSV, JSON, LaTeX and a self-contained HTML page. With --published, prints the tables of papers with
+the results beside the rows they repeat.
 """
 
 import logging
@@ -28,14 +29,15 @@ class Arguments:
     """Make leaderboards of evaluation results.
 
     Attributes:
-        results: folders of results, or folders that hold such folders.
+        results: folders of results, or folders that hold such folders; with --published imagenet, ade20k: run folders.
         out: folder of the tables.
         stem: name of the files.
         title: heading.
         baseline: name of the row that the paired tests compare the others with.
         stages: names of the stages of a transfer in their order; default scratch control bi_kd. A result called
             MODEL/STAGE belongs to that stage of the model.
-        published: also show the numbers of papers that ship with the project.
+        published: print the numbers of papers on this data set, with each result beside the row it repeats and the
+            difference. A result is matched by its name: tmfi_net, vinet_s, vinet_a, or with a stage vinet_a/bi_kd.
         formats: which files to write; default all.
         samples: bootstrap resamples behind the intervals.
         seed: of the resampling.
@@ -47,7 +49,7 @@ class Arguments:
     title: str = "Leaderboard"
     baseline: str | None = None
     stages: tuple[str, ...] = ()
-    published: bool = False
+    published: Literal["dhf1k", "hollywood2", "ucf_sports", "imagenet", "ade20k"] | None = None
     formats: tuple[Literal["md", "csv", "json", "tex", "html"], ...] = ()
     samples: int = 2000
     seed: int = 0
@@ -57,6 +59,7 @@ def main(words: Sequence[str]) -> int:
     """Run the tool."""
     arguments = parse(Arguments, words, command="leaderboard", more=("stages", "samples", "seed", "stem"))
     from saliency.evaluation.result import Result
+    from saliency.report import published
     from saliency.report.formats import markdown
     from saliency.report.leaderboard import FORMATS, published_rows, write_leaderboard
     from saliency.report.tables import STAGES, build_tables
@@ -64,13 +67,22 @@ def main(words: Sequence[str]) -> int:
     stages = arguments.stages or STAGES
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if not arguments.results and not arguments.published:
+        raise InputError("nothing to show; name folders of results, or --published dhf1k")
+    if arguments.baseline and not arguments.results:
+        raise InputError(f"--baseline {arguments.baseline} names a row of results: name folders of results, too")
+    papers = published.published_tables(arguments.published) if arguments.published else []
+    if arguments.published in ("imagenet", "ade20k"):
+        own = [result for folder in arguments.results for result in published.own_comparison(folder)]
+        print(published.published_text(papers, own))
+        return 0
     rows = [row_of(Result.load(folder), stages) for folder in find_results(arguments.results)]
-    if arguments.published:
-        rows += published_rows()
     if not rows:
-        raise InputError("nothing to show; name folders of results, or --published")
+        print(published.published_text(papers))
+        return 0
+    read = published_rows(published.DATASETS[arguments.published]) if arguments.published else []
     written = write_leaderboard(
-        rows,
+        [*rows, *read],
         arguments.out,
         arguments.stem,
         title=arguments.title,
@@ -84,6 +96,8 @@ def main(words: Sequence[str]) -> int:
         rows, baseline=arguments.baseline, stages=stages, samples=arguments.samples, seed=arguments.seed
     )
     print(markdown(tables, arguments.title))
+    if arguments.published:
+        print(published.published_text(papers, published.own_rows(rows, arguments.published)))
     for path in written.values():
         print(path)
     return 0

@@ -104,14 +104,14 @@ def test_checkpoint_and_its_maps_score_alike(data, weights, tmp_path, capsys):
     assert "9 frames of 2 videos" in shown and "chance: 9 frames with a constant prediction" in shown
 
     code = run(
-        "leaderboard", str(out), "--out", str(tmp_path / "table"), "--baseline", "chance", "--published",
+        "leaderboard", str(out), "--out", str(tmp_path / "table"), "--baseline", "chance", "--published", "dhf1k",
         "--samples", "100",
     )  # fmt: skip
     assert code == 0
     shown = capsys.readouterr().out
-    assert "| other observers † |" in shown and "Published, not re-run" in shown
+    assert "| other observers † |" in shown and "| TMFI-Net, Bi-KD with ViNet-A | 0.558 | 3.216 |" in shown
     tables = json.loads((tmp_path / "table" / "leaderboard.json").read_text())["tables"]
-    assert [table["dataset"] for table in tables] == ["toy test", "DHF1K", "UCF Sports", "Hollywood-2"]
+    assert [table["dataset"] for table in tables] == ["toy test", "DHF1K"]
     assert {row["kind"] for row in tables[0]["rows"]} == {"model", "baseline", "ceiling"}
 
 
@@ -175,13 +175,21 @@ def test_bad_input_is_one_line(data, tmp_path, arguments, message):
         ((), "nothing to show"),
         (("nowhere",), "nowhere does not exist"),
         (("EMPTY",), "holds no evaluation result"),
-        (("--published", "--baseline", "Vinet"), "no row 'Vinet' to compare with; did you mean 'ViNet'"),
+        (("--published", "dhf1k", "--baseline", "ViNet"), "--baseline ViNet names a row of results"),
+        (("--published", "imagenet", "EMPTY"), "no finished transfer run"),
     ],
 )
 def test_leaderboard_refuses_bad_input(tmp_path, arguments, message):
     arguments = tuple(str(tmp_path) if argument == "EMPTY" else argument for argument in arguments)
     with pytest.raises(InputError, match=message):
         run("leaderboard", *arguments, "--out", str(tmp_path / "out"))
+
+
+def test_published_tables_are_printed_without_any_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("leaderboard", "--published", "ade20k") == 0
+    assert "| Mask2Former Swin-T, with R50 | 47.7 | 72.37 |" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_line_prints_one_line_and_a_status(tmp_path):

@@ -98,9 +98,9 @@ class TestTable1:
         ],
     )
     def test_every_model_has_its_own_input(self, name, size, crop, mean):
-        from saliency import classification_recipes
+        from saliency.recipes import classification
 
-        spec = getattr(classification_recipes, name)().model.input
+        spec = getattr(classification, name)().model.input
         assert (spec.size, spec.crop, spec.mean[0]) == ((size, size), crop, mean)
 
     def test_mae_drops_paths(self):
