@@ -1,8 +1,7 @@
 """Which decoder gives exactly frame i? `python benchmarks/decoders.py [--folder VIDEOS]`.
 
 Every picture of the test videos carries its own number. The videos are made here, with the encoders that come with
-PyAV (`saliency/io/stamped.py`), and some of them damaged; two small ones are stored with the tests; a folder adds
-others.
+PyAV (`saliency/io/stamped.py`), and some of them damaged; a folder adds others.
 
 For each file and backend: single frames at random places, each from a fresh reader; random runs of 32 frames from
 one reader; and, for our backends, the whole file in order. "ok" means every one was exact. Frame i is the i-th
@@ -18,7 +17,6 @@ import importlib.util
 import itertools
 import multiprocessing
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,8 +39,6 @@ from saliency.io.stamped import RECIPES, read_stamp, write_stamped
 from saliency.runtime.environment import environment
 
 RESULTS = Path(__file__).parent / "results"
-STORED = sorted((Path(__file__).parents[1] / "tests" / "data" / "io").glob("*.[am][vp][i4]"))
-"""Small files of encoders that PyAV lacks."""
 RUN = 32
 R = TypeVar("R")
 
@@ -54,7 +50,7 @@ class Options:
     Attributes:
         folder: more test videos with numbers in their pictures.
         about: what these are, for their heading.
-        frames: length of the videos made here (stored ones are shorter).
+        frames: length of the videos made here (one is shorter).
         singles: single frames read of each file.
         runs: runs of 32 frames read of each file.
         seed: of the random places.
@@ -269,14 +265,13 @@ def backends() -> dict[str, tuple[Callable[[Path], Reader], bool]]:
 
 
 def make_videos(folder: Path, frames: int) -> None:
-    """Write every kind of test video that this PyAV can encode, stored ones that it cannot, and damaged ones."""
+    """Write every kind of test video that this PyAV can encode, a short one, and damaged ones."""
     for name, recipe in RECIPES.items():
         try:
             write_stamped(folder / f"{name}{recipe.suffix}", recipe, frames)
         except FFmpegError as error:
             print(f"{name}: cannot be encoded here ({error})", file=sys.stderr)
-    for path in STORED:
-        shutil.copy(path, folder)
+    write_stamped(folder / "short7.mp4", RECIPES["h264_gop12"], 7)
     avi, mp4 = folder / "mpeg4_gop12_avi.avi", folder / "h264_gop12.mp4"
     with av.open(str(mp4)) as given, av.open(str(folder / "whole.mp4"), "w", options={"movflags": "faststart"}) as out:
         copy = out.add_stream_from_template(given.streams.video[0])

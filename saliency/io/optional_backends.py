@@ -161,6 +161,8 @@ class TorchCodecFrames(_ProbedFrames):
                 str(path), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
             )
         except (RuntimeError, ValueError) as error:
+            if "Could not load libtorchcodec" in str(error):
+                raise InputError(f"backend torchcodec {_unloadable(str(error))} or use backend pyav") from error
             reason = _first_line(error)
             raise InputError(f"{path}: torchcodec cannot read it ({reason}); use backend pyav") from error
         found = len(self._decoder)
@@ -199,6 +201,15 @@ def _need(module: str, extra: str) -> ModuleType:
             f"backend {extra} cannot be imported ({_first_line(error)}); "
             f"pip install 'video-saliency[{extra}]' or use backend pyav"
         ) from error
+
+
+def _unloadable(report: str) -> str:
+    """Say why torchcodec's libraries, one for each version of FFmpeg, cannot be loaded, and what to do."""
+    tried = report.count("FFmpeg version ")
+    missing = len(re.findall(r"libav\w+\.so\S*: cannot open shared object file", report))
+    if missing and missing >= tried:
+        return "needs FFmpeg's shared libraries, and there are none: install them (e.g. apt-get install ffmpeg)"
+    return "does not fit the installed torch or FFmpeg: install the release made for this torch"
 
 
 def _first_line(error: BaseException) -> str:

@@ -69,6 +69,7 @@ class Recipe:
         times: presentation time of frame i in 1/30 s; must grow.
         rotation: degrees counter-clockwise for players to turn the picture by.
         hidden: frames at the beginning that an edit list hides (made by copying the stream from before the cut).
+        packed: mpeg4 in AVI with B-frames as DivX and Xvid store them (see `_pack`).
     """
 
     codec: str
@@ -79,6 +80,7 @@ class Recipe:
     times: Callable[[int], int] = lambda i: i
     rotation: int = 0
     hidden: int = 0
+    packed: bool = False
 
 
 _X264 = {"crf": "20", "preset": "veryfast"}
@@ -130,6 +132,9 @@ RECIPES: dict[str, Recipe] = {
     "av1": Recipe(codec="libsvtav1", suffix=".mp4", options={"preset": "12", "crf": "35", "g": "20"}),
     "mpeg4_gop12_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12"}),
     "mpeg4_bframes_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12", "bf": "2"}),
+    "mpeg4_packed_avi": Recipe(
+        codec="mpeg4", suffix=".avi", options={"b": "2M", "g": "12", "bf": "2", "b_strategy": "0"}, packed=True
+    ),
     "mpeg4_bframes_mp4": Recipe(codec="mpeg4", suffix=".mp4", options={"b": "2M", "g": "12", "bf": "2"}),
     "mpeg4_odd_avi": Recipe(codec="mpeg4", suffix=".avi", options={"b": "2M"}, size=(181, 321)),
     "mpeg4_gaps_avi": Recipe(  # the missing times become empty chunks, which the header counts
@@ -150,13 +155,16 @@ def write_stamped(path: Path, recipe: Recipe, frames: int) -> None:
     Raises:
         av.error.FFmpegError: this PyAV has no such encoder.
     """
-    if recipe.hidden:
-        whole = path.with_name(f"{path.stem}_whole{path.suffix}")
-        _encode(whole, recipe, frames + recipe.hidden)
-        _cut(whole, path, recipe.hidden)
-        whole.unlink()
-    else:
+    if not (recipe.hidden or recipe.packed):
         _encode(path, recipe, frames)
+        return
+    whole = path.with_name(f"{path.stem}_whole{path.suffix}")
+    _encode(whole, recipe, frames + recipe.hidden)
+    if recipe.hidden:
+        _cut(whole, path, recipe.hidden)
+    else:
+        _pack(whole, path)
+    whole.unlink()
 
 
 def _encode(path: Path, recipe: Recipe, frames: int) -> None:
@@ -189,3 +197,54 @@ def _cut(source: Path, path: Path, frames: int) -> None:
                 continue
             packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
             container.mux(packet)
+
+
+_PICTURE = b"\x00\x00\x01\xb6"
+_PACKED = b"\x00\x00\x01\xb2DivX503b1393p"  # user data: "packed", said behind the sequence header
+
+
+def _pack(source: Path, path: Path) -> None:
+    """Copy an mpeg4 stream with B-frames as DivX and Xvid pack them into an AVI.
+
+    A picture that is shown later shares a chunk with the first B-frame shown before it; so that there are as many
+    chunks as pictures, a chunk that codes nothing stands at the end of each such group (ISO/IEC 14496-2, `vop_coded`).
+    """
+    with av.open(str(source)) as given:
+        pictures = given.streams.video[0]
+        rate = pictures.average_rate
+        assert rate is not None
+        packets = [bytes(packet) for packet in given.demux(pictures) if packet.size]
+        size = pictures.height, pictures.width
+    chunks, empty = [], None
+    for data in packets:
+        start = data.index(_PICTURE)
+        kind = data[start + 4] >> 6  # 0: I, 1: P, 2: B
+        if kind == 2 and empty is None:
+            empty = _nothing_coded(chunks[-1], rate.numerator)
+            chunks[-1] += data
+            continue
+        if kind != 2 and empty is not None:
+            chunks.append(empty)
+            empty = None
+        chunks.append(data[:start] + _PACKED + data[start:] if kind == 0 else data)
+    chunks += [empty] if empty is not None else []
+    with av.open(str(path), mode="w") as container:
+        copy = container.add_stream("mpeg4", rate=rate)
+        assert isinstance(copy, av.VideoStream)
+        copy.height, copy.width, copy.pix_fmt = *size, "yuv420p"
+        for i, chunk in enumerate(chunks):
+            packet = av.Packet(chunk)
+            packet.pts = packet.dts = i
+            packet.time_base, packet.stream = 1 / rate, copy
+            packet.is_keyframe = chunk[chunk.index(_PICTURE) + 4] >> 6 == 0
+            container.mux(packet)
+
+
+def _nothing_coded(chunk: bytes, ticks: int) -> bytes:
+    """Return the header of a chunk's P-picture with "not coded" in place of the picture."""
+    start = chunk.index(_PICTURE) + 4
+    bits = "".join(f"{byte:08b}" for byte in chunk[start : start + 8])
+    # type (2 bits), a 1 for each second that has passed, 0, marker, ticks within the second, marker
+    header = "01" + bits[2 : bits.index("0", 2) + 2 + (ticks - 1).bit_length() + 1] + "0"
+    header += "0" + "1" * (-(len(header) + 1) % 8)
+    return _PICTURE + int(header, 2).to_bytes(len(header) // 8, "big")

@@ -7,7 +7,6 @@ import random
 import sys
 import tracemalloc
 import types
-from pathlib import Path
 
 import av
 import numpy as np
@@ -20,7 +19,6 @@ from saliency.io.frames import open_frames
 from saliency.io.images import ImageFolder, list_images, read_image
 from saliency.io.stamped import RECIPES, Recipe, read_stamp, scene, write_stamped
 
-DATA = Path(__file__).parents[1] / "data" / "io"
 FRAMES = 40
 
 
@@ -68,13 +66,22 @@ def test_every_frame_by_any_way(stamped, name):
             assert numbers(source, source.read([i])) == [first + i]
 
 
-@pytest.mark.parametrize(("name", "count"), [("xvid_packed_bframes.avi", 40), ("short7.mp4", 7)])
-def test_stored_files(name, count):
-    with open_frames(DATA / name) as source:
-        assert len(source) == count and source.size == (360, 640)
-        assert numbers(source, source.iterate()) == list(range(count))
-        wanted = [count - 1, 0, count // 2, 1]
-        assert numbers(source, source.read(wanted)) == wanted
+def test_packed_b_frames_share_a_chunk(stamped):
+    """The trap is there: as many chunks as pictures, some hold two pictures and some none."""
+    with av.open(str(stamped("mpeg4_packed_avi"))) as container:
+        chunks = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    pictures = [chunk.count(b"\x00\x00\x01\xb6") - (len(chunk) < 10) for chunk in chunks]
+    assert len(chunks) == sum(pictures) == FRAMES
+    assert pictures[:7] == [1, 2, 1, 0, 2, 1, 0]  # I, PB B -, PB B -
+
+
+def test_seven_frames(tmp_path):
+    """Fewer than any model's clip."""
+    write_stamped(tmp_path / "short.mp4", RECIPES["h264_gop12"], 7)
+    with open_frames(tmp_path / "short.mp4") as source:
+        assert len(source) == 7
+        assert numbers(source, source.iterate()) == list(range(7))
+        assert numbers(source, source.read([6, 0, 3, 1])) == [6, 0, 3, 1]
 
 
 def test_one_frame(tmp_path):
@@ -518,19 +525,73 @@ def test_torchcodec_refuses_what_it_misreads(stamped, monkeypatch, name):
     one_line(error)
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
-@pytest.mark.parametrize("name", list(RECIPES))
-def test_a_backend_is_exact_or_refuses(stamped, backend, name):
-    if importlib.util.find_spec(backend if backend != "pyav" else "av") is None:
+EXACT = {
+    "pyav": set(RECIPES),
+    "decord": {
+        "h264_gop250", "h264_gop12", "h264_vfr", "h264_rot90", "h264_522x222", "h264_444_427x239", "h264_flv", "vp8",
+        "vp9", "mpeg4_gop12_avi", "mpeg4_odd_avi", "mpeg4_gaps_avi", "mjpeg_avi", "ffv1_mkv",
+    },
+    "torchcodec": {
+        "h264_gop250", "h264_gop12", "h264_vfr", "h264_edit_list", "h264_rot90", "h264_522x222", "h264_444_427x239",
+        "h264_flv", "hevc_open_gop", "vp8", "vp9", "av1", "mpeg4_gop12_avi", "mpeg4_bframes_mp4", "mpeg4_odd_avi",
+        "mpeg4_gaps_avi", "msmpeg4_asf", "mjpeg_avi", "ffv1_mkv", "gif",
+    },
+}  # fmt: skip
+"""Backend -> the files it must read exactly; every other one it must refuse."""
+
+
+def need(backend, path):
+    """Skip where a backend cannot be there: not installed, or torchcodec without FFmpeg's libraries."""
+    if importlib.util.find_spec("av" if backend == "pyav" else backend) is None:
         pytest.skip(f"{backend} is not installed")
-    first = RECIPES[name].hidden
-    try:
-        source = open_frames(stamped(name), backend)
-    except InputError as error:
-        assert backend != "pyav"
-        assert "use backend pyav" in str(error)
+    if backend == "torchcodec":
+        try:
+            open_frames(path, backend).close()
+        except InputError as error:
+            if "needs FFmpeg's shared libraries" in str(error):
+                pytest.skip(str(error))
+            raise
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("backend", list(EXACT))
+def test_a_backend_reads_its_files_exactly_and_refuses_the_others(stamped, backend, name):
+    need(backend, stamped("h264_gop12"))
+    if name not in EXACT[backend]:
+        with pytest.raises(InputError, match="use backend pyav") as error:
+            open_frames(stamped(name), backend)
+        one_line(error)
         return
-    with source:
+    first = RECIPES[name].hidden
+    with open_frames(stamped(name), backend) as source:
         assert numbers(source, source.iterate()) == list(range(first, first + FRAMES))
         wanted = [FRAMES - 1, 0, 17, 18, 5]
         assert numbers(source, source.read(wanted)) == [first + i for i in wanted]
+
+
+def test_lists_of_exact_files_name_files_that_are_made():
+    assert all(names <= set(RECIPES) for names in EXACT.values())
+
+
+LIBRARY = "FFmpeg version {0}:\nOSError: libavutil.so.{1}: cannot open shared object file: No such file or directory\n"
+UNFIT = "FFmpeg version 8:\nOSError: libtorchcodec_core8.so: undefined symbol: _ZN5torch\n"
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (LIBRARY.format(8, 60) + LIBRARY.format(7, 59), "needs FFmpeg's shared libraries"),
+        (UNFIT + LIBRARY.format(7, 59), "does not fit the installed torch"),
+    ],
+)
+def test_torchcodec_without_its_libraries_is_said(stamped, monkeypatch, report, said):
+    def refuse(*_, **__):
+        raise RuntimeError(f"Could not load libtorchcodec. Likely causes:\n 1. FFmpeg\n{report}")
+
+    module = types.ModuleType("torchcodec.decoders")
+    module.VideoDecoder = refuse
+    monkeypatch.setitem(sys.modules, "torchcodec", types.ModuleType("torchcodec"))
+    monkeypatch.setitem(sys.modules, "torchcodec.decoders", module)
+    with pytest.raises(InputError, match=said) as error:
+        open_frames(stamped("h264_gop12"), "torchcodec")
+    assert "use backend pyav" in one_line(error)
