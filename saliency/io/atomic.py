@@ -1,4 +1,4 @@
-"""Write a text file so that a killed process leaves the old one or the new one, never half of one."""
+"""Write a file so that a killed process leaves the old one or the new one, never half of one."""
 
 import contextlib
 import os
@@ -9,21 +9,47 @@ from typing import TextIO
 
 
 @contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a new empty file beside `path` to write to; it takes the name when the block ends well.
+
+    Its name starts with a dot, is like no other and ends in the suffix of `path`. What was written is on the disk
+    before it takes the name. When the block raises, the new file is removed and an old one of that name stays.
+
+    Raises:
+        OSError: the file cannot be made, completed or renamed.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:100]}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first error is the one to hear of
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
 def write_atomic(path: str | Path) -> Iterator[TextIO]:
-    """Open a temporary file beside `path` for writing text; it takes the name when the block ends well.
+    """Open a temporary file beside `path` for writing text, see `replacing`.
 
     Line ends are written as given (what `csv` wants).
     """
-    path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself survive a power cut, where the system lets a folder be opened."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -10,10 +10,8 @@ import dataclasses
 import hashlib
 import importlib
 import json
-import os
 import pickle
 import sys
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency.errors import InputError
+from saliency.io.atomic import replacing
 from saliency.types import ModelConfig
 
 FORMAT = "video-saliency-1"
@@ -421,30 +420,9 @@ def _content_sha256(tensors: Mapping[str, Tensor], header: Mapping[str, str]) ->
 
 def _write(path: Path, data: bytes) -> None:
     """Write `data` beside `path`, then give it the name: a crash leaves the old file or the new one."""
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise InputError(f"{path}: not written ({error.strerror}); a file of that name is as it was") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system lets a folder be opened."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

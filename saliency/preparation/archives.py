@@ -1,15 +1,14 @@
 """Unpack downloaded archives without letting them write anywhere else."""
 
-import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from saliency.errors import InputError
+from saliency.io.atomic import replacing
 
 MAX_BYTES = 600 * 2**30
 """More unpacked bytes than any of the data sets has: an archive that holds more is a mistake or an attack."""
@@ -105,14 +104,8 @@ def _there(place: Path, size: int) -> bool:
 def _write(place: Path, data: IO[bytes], size: int, archive: Path) -> None:
     """Write one file so that it appears complete or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=place.parent, prefix=".unpack-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with replacing(place) as temporary:
+        with temporary.open("wb") as file:
             shutil.copyfileobj(data, file)
         if temporary.stat().st_size != size:
             raise InputError(f"{archive}: ends early in '{place.name}'; download it again")
-        temporary.chmod(0o644)
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from saliency.errors import InputError
-from saliency.io import weights as checkpoint
 from saliency.io.weights import (
     CheckpointMismatch,
     config_from_json,
@@ -205,7 +204,7 @@ def test_a_failed_write_leaves_the_old_file(path, model, config, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError) as error:
         save_model(path, model, config)
     one_line(error, "not written", "No space left")
