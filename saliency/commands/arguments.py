@@ -31,17 +31,13 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, more: Sequence[s
         InputError: an option is unknown (the nearest is named), lacks its value or has a wrong one.
         SystemExit: help was asked for and printed (status 0).
     """
-    if HELP_ALL in words:
-        return _tyro(kind, ["--help"], command)
-    if any(word in words for word in HELP):
-        shown = _without(kind, more) if more else kind
-        try:
-            return _tyro(shown, ["--help"], command)
-        finally:
-            if more:
-                sys.stdout.write(f"More options: saliency {command} --help-all\n")
+    if HELP_ALL in words or any(word in words for word in HELP):
+        short = bool(more) and HELP_ALL not in words
+        _print_help(_without(kind, more) if short else kind, command)
+        if short:
+            sys.stdout.write(f"More options: saliency {command} --help-all\n")
+        raise SystemExit(0)
     known = {option(field.name) for field in dataclasses.fields(typing.cast(Any, kind))}
-    known |= {f"--no-{name[2:]}" for name in known}
     for word in words:
         name = word.partition("=")[0].replace("_", "-")
         if word.startswith("--") and len(word) > 2 and name not in known:
@@ -87,11 +83,27 @@ def _tyro(kind: type[T], words: Sequence[str], command: str) -> T:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(kind, args=list(words), prog=f"saliency {command}", description=_summary(kind))
+            return tyro.cli(
+                kind,
+                args=list(words),
+                prog=f"saliency {command}",
+                description=_summary(kind),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+            )
     except SystemExit as stop:
         if stop.code == EXIT_BAD_INPUT:
             raise InputError(f"{_one_line(said.getvalue())}; see saliency {command} --help") from None
         raise
+
+
+def _print_help(kind: type, command: str) -> None:
+    """Print tyro's help without the defaults that say nothing."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        _tyro(kind, ["--help"], command)
+    said = re.sub(r"\(default:[\s│]*(None|False)?\)", lambda found: re.sub(r"[^\s│]", " ", found[0]), text.getvalue())
+    lines = [line for line in said.splitlines() if not line or line.strip("│ ")]
+    sys.stdout.write("\n".join(line.rstrip() for line in lines) + "\n")
 
 
 def _summary(kind: type) -> str:
@@ -115,7 +127,8 @@ def _without(kind: type, hidden: Sequence[str]) -> type:
 def _one_line(text: str) -> str:
     """Boxes, rules and hints of a parser's message taken away."""
     text = re.sub(r"[─-╿]+", " ", text)
-    text = re.sub(r"For full helptext.*", "", text, flags=re.DOTALL)
+    text = re.sub(r"(Argument helptext|For full helptext).*", "", text, flags=re.DOTALL)
+    text = re.sub(r"^\s*(Parsing|Value) error\s+", "", text)
     text = re.sub(
         r"^\s*(Parsing error|Invalid choice|Missing argument|Required options|Unrecognized options)\b", r"\1:", text
     )

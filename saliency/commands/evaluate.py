@@ -107,7 +107,10 @@ class Arguments:
     export: Literal["dhf1k-test"] | None = None
 
 
-MORE = ("shuffled", "seed", "restart", "processes", "per_frame", "count_bad", "gallery", "gallery_metric", "export")
+MORE = (
+    *("shuffled", "seed", "restart", "processes", "per_frame", "count_bad", "gallery", "gallery_metric", "export"),
+    *("root", "batch_size", "device", "ensemble"),
+)
 """Options that only --help-all shows."""
 
 

@@ -45,13 +45,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the words after ``saliency``; None takes those of the process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    if debug:
+        words.remove("--debug")
     if not words or words[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS))
         commands = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
         exit_with(lambda: _print(SCREEN.format(version=__version__, commands=commands)))
     if words[0] in ("-V", "--version"):
         exit_with(lambda: _print(f"saliency {__version__}\n"))
-    exit_with(lambda: run(words))
+    exit_with(lambda: run(words), debug=debug)
 
 
 def run(words: Sequence[str]) -> int:
@@ -73,11 +76,13 @@ def run(words: Sequence[str]) -> int:
     return int(module.main(list(words[1:])) or 0)
 
 
-def exit_with(work: Callable[[], int | None]) -> None:
-    """Do `work` and exit with its status; what a user can mend is said in one line."""
-    debug = "--debug" in sys.argv
-    if debug:
-        sys.argv.remove("--debug")
+def exit_with(work: Callable[[], int | None], *, debug: bool = False) -> None:
+    """Do `work` and exit with its status; what a user can mend is said in one line.
+
+    Args:
+        work: returns the exit status; None means 0.
+        debug: also show where bad input was noticed.
+    """
     try:
         status = work() or 0
         sys.stdout.flush()

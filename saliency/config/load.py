@@ -5,26 +5,27 @@ import json
 import sys
 from pathlib import Path
 
+import saliency
 from saliency.config.run import Run
 from saliency.config.serial import decode
 from saliency.errors import InputError, nearest
 
 FUNCTION = "config"
+CONFIGS = Path(saliency.__file__).parent / "configs"
+"""Where the configs of the project are, in a checkout and in an installed package alike."""
 
 
 def load_run(path: str | Path) -> Run:
     """Return the run that a config file describes.
 
     Args:
-        path: a ``.py`` file whose function ``config()`` returns a `Run`, or the ``config.json`` of a run folder.
+        path: name of a config that comes with the project, such as ``mini_tmfi_vinet``; a ``.py`` file whose function
+            ``config()`` returns a `Run`; or the ``config.json`` of a run folder.
 
     Raises:
         InputError: there is no such file, or it does not hold a run.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
-        raise InputError(f"there is no config file {path}{nearest(str(path), known)}")
+    path = _find(path)
     if path.suffix == ".json":
         try:
             run = decode(json.loads(path.read_text()))
@@ -37,6 +38,26 @@ def load_run(path: str | Path) -> Run:
     if not isinstance(run, Run):
         raise InputError(f"{path} holds a {type(run).__name__}, not a Run")
     return run
+
+
+def list_configs() -> list[str]:
+    """Return the names of the configs that come with the project."""
+    return sorted(path.stem for path in CONFIGS.glob("*.py"))
+
+
+def _find(path: str | Path) -> Path:
+    """Return the file that a name or path means."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    if path.suffix == "" and path.parent == Path():
+        named = CONFIGS / f"{path.name}.py"
+        if named.is_file():
+            return named
+        known = list_configs()
+        raise InputError(f"there is no config '{path}'{nearest(path.name, known)}; known: {', '.join(known)}")
+    known = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+    raise InputError(f"there is no config file {path}{nearest(str(path), known)}")
 
 
 def _call(path: Path) -> object:
