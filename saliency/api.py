@@ -1,0 +1,247 @@
+"""The functions behind `import saliency`: load a model, predict, score, evaluate, train."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saliency.errors import InputError
+from saliency.inference.model import Map, Model, load_model
+from saliency.inference.zoo import list_models as _entries
+from saliency.io.frame_source import FrameSource
+from saliency.io.frames import open_frames
+from saliency.io.transforms import resize_map
+from saliency.metrics import frame as metric_table
+
+__all__ = [
+    "Map",
+    "Model",
+    "evaluate",
+    "list_metrics",
+    "list_models",
+    "load_model",
+    "open_video",
+    "predict",
+    "score",
+    "train",
+]
+
+Array = np.ndarray | Tensor
+"""What `score` takes: numpy or torch."""
+
+
+def list_models() -> list[str]:
+    """Return the names that `load_model` takes, the default one first.
+
+    Example:
+        >>> import saliency
+        >>> "tmfi_net" in saliency.list_models()
+        True
+    """
+    return [entry.name for entry in _entries()]
+
+
+def list_metrics() -> list[str]:
+    """Return the names of the metrics that `score` knows.
+
+    Example:
+        >>> import saliency
+        >>> saliency.list_metrics()[:3]
+        ['auc_judd', 'sim', 'auc_shuffled']
+    """
+    return list(metric_table.METRICS)
+
+
+def open_video(path: str | Path) -> FrameSource:
+    """Open a video file, an image or a folder of images; a context manager.
+
+    Returns:
+        The frames: ``len(video)``, ``video.size`` (H, W), ``video.fps``, ``video.read([0, 5])`` uint8 (n, H, W, 3) RGB,
+        ``video.iterate()`` frame by frame. Frame i is exactly the i-th picture of the file.
+
+    Raises:
+        InputError: there is no such file, or it is no video.
+    """
+    return open_frames(path, threads=0)
+
+
+def predict(source: str | Path | FrameSource, model: Model | str | Path | None = None, **options: Any) -> Iterator[Map]:
+    """Return the maps of a video: `load_model` and `Model.predict` in one call.
+
+    Args:
+        source: what `Model.predict` takes.
+        model: a loaded model, or what `load_model` takes.
+        **options: of `Model.predict` (``every``, ``batch_size``).
+
+    Raises:
+        InputError: as `load_model` and `Model.predict`.
+
+    Example:
+        >>> import saliency
+        >>> for map in saliency.predict("clip.mp4"):  # doctest: +SKIP
+        ...     print(map.frame, map.time, map.values.max())
+    """
+    return (model if isinstance(model, Model) else load_model(model)).predict(source, **options)
+
+
+def score(
+    pred: Array,
+    density: Array | None = None,
+    fixations: Array | Sequence[Array] | None = None,
+    metrics: Iterable[str] | None = None,
+    *,
+    others: Array | Sequence[Array] | None = None,
+    baseline: Array | None = None,
+) -> dict[str, float] | dict[str, np.ndarray]:
+    """Score saliency maps against what people looked at.
+
+    Args:
+        pred: predicted map (H, W), or a batch of them (B, H, W); of any scale, and of any size: it is brought to the
+            size of the ground truth by bilinear interpolation (half-pixel centres).
+        density: ground-truth saliency map, (H, W) or (B, H, W), for ``cc``, ``sim`` and ``kld``.
+        fixations: where people looked, for ``nss`` and the AUCs: a map of the ground truth's size, every pixel above 0
+            is one fixation; or a list with an (M, 2) integer array of (row, column) for each map.
+        metrics: names of `list_metrics`; default: those of cc, nss, auc_judd, sim, kld that the ground truth allows.
+        others: fixations of other frames, for ``auc_shuffled``.
+        baseline: density map of a baseline, for ``information_gain``.
+
+    Returns:
+        Name -> float for one map; name -> float64 array (B,) for a batch. NaN: the ground truth of that frame is
+        unusable for the metric (nobody looked).
+
+    Raises:
+        InputError: no ground truth, an unknown metric, one whose ground truth is missing, or shapes that do not fit.
+
+    Example:
+        >>> import numpy as np, saliency
+        >>> pred = np.array([[0.1, 0.4], [0.3, 0.9]])
+        >>> saliency.score(pred, fixations=np.array([[0, 0], [1, 1]]), metrics=["auc"])
+        {'auc': 0.75}
+    """
+    maps = _tensor(pred, "pred")
+    if maps.ndim not in (2, 3):
+        raise InputError(f"pred has shape {tuple(maps.shape)}; give one map (H, W) or a batch (B, H, W)")
+    single = maps.ndim == 2
+    given = {
+        "density": None if density is None else _tensor(density, "density"),
+        "fixations": None if fixations is None else _points(fixations, "fixations", single=single),
+        "others": None if others is None else _points(others, "others", single=single),
+        "baseline": None if baseline is None else _tensor(baseline, "baseline"),
+    }
+    size = next((tuple(value.shape[-2:]) for value in given.values() if isinstance(value, Tensor)), None)
+    if size is not None and tuple(maps.shape[-2:]) != size:
+        maps = resize_map(maps.float() if not maps.is_floating_point() else maps, size)
+    if metrics is None:
+        standard = ("cc", "nss", "auc_judd", "sim", "kld")
+        metrics = [m for m in standard if all(given[need] is not None for need in metric_table.METRICS[m].needs)]
+        if not metrics:
+            raise InputError("score needs ground truth: pass density=, fixations= or both")
+    values = metric_table.score(maps, **given, names=metrics)
+    if single:
+        return {name: float(value[0]) for name, value in values.items()}
+    return {name: value.cpu().numpy() for name, value in values.items()}
+
+
+def evaluate(
+    models: Model | str | Path | Mapping[str, Model | str | Path],
+    data: str | Path = "mini",
+    *,
+    split: str | None = None,
+    protocol: str = "canonical",
+    every: int = 1,
+    out: str | Path | None = None,
+) -> Mapping[str, Mapping[str, float | None]]:
+    """Score models on a data set.
+
+    Args:
+        models: a model, what `load_model` takes, or several by name.
+        data: a data set by name (``mini``, ``dhf1k``, …) or a folder of your own, see docs/datasets.md.
+        split: of the data set; None takes its usual one.
+        protocol: how numbers are made, see docs/protocol.md.
+        every: score every n-th frame only.
+        out: folder that keeps results per frame and per video; None keeps nothing.
+
+    Returns:
+        Name of the model -> metric -> mean; None where a metric is undefined.
+
+    Raises:
+        InputError: a model, the data set, the split or the protocol cannot be had.
+    """
+    from saliency.evaluation.baselines import ModelPredictor
+    from saliency.evaluation.dataset_run import evaluate_dataset
+    from saliency.evaluation.protocols import protocol_named
+    from saliency.preparation.catalogue import choose
+
+    named = models if isinstance(models, Mapping) else {"": models}
+    loaded = {name: m if isinstance(m, Model) else load_model(m) for name, m in named.items()}
+    chosen = choose(str(data), split=split)
+    predictors = [
+        ModelPredictor(
+            name=name or model.name,
+            model=model.network,
+            spec=chosen.data.view(model.input),
+            device=model.device,
+            metadata={"weights": model.name, "sha256": model.sha256},
+        )
+        for name, model in loaded.items()
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        results = evaluate_dataset(
+            predictors, chosen.videos(), out or scratch, protocol_named(protocol), every=every, dataset=chosen.title
+        )
+    assert results is not None  # only processes of torchrun other than the first get none
+    return {result.name: result.means() for result in results}
+
+
+def train(config: str | Path, *overrides: str, out: str | Path | None = None, resume: bool = False) -> Path:
+    """Train the models of a config.
+
+    Args:
+        config: name of a config of the project (``mini_tmfi_vinet``), a ``.py`` file with a function ``config()``, or
+            the ``config.json`` of a run.
+        *overrides: changes of the config, such as ``"train.batch_size=8"``.
+        out: folder of the run; default ``runs/NAME``.
+        resume: go on with what the folder holds.
+
+    Returns:
+        The folder of the run, with the best weights of each learner as ``STAGE/LEARNER.safetensors``.
+
+    Raises:
+        InputError: the config or an override is wrong, or the folder holds another run.
+    """
+    from saliency.config import overrides as changes
+    from saliency.config.load import load_run
+    from saliency.training.seeds import train_seeds
+
+    run = changes.apply(load_run(config), overrides)
+    folder = Path(out) if out is not None else Path("runs") / run.name
+    train_seeds(run, folder, resume=resume)
+    return folder
+
+
+def _tensor(values: Array, name: str) -> Tensor:
+    """A tensor of what numpy or torch gave."""
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        return torch.from_numpy(np.ascontiguousarray(array))
+    except TypeError as error:
+        raise InputError(f"{name} is {type(values).__name__}; give a numpy array or torch tensor of numbers") from error
+
+
+def _points(points: Array | Sequence[Array], name: str, *, single: bool) -> Tensor | list[Tensor]:
+    """Fixation maps as a tensor, lists of points as a list of tensors."""
+    if not isinstance(points, np.ndarray | Tensor):
+        return [_tensor(each, f"{name}[{i}]").reshape(-1, 2) for i, each in enumerate(points)]
+    found = _tensor(points, name)
+    if found.ndim != (2 if single else 3):
+        raise InputError(
+            f"{name} has shape {tuple(found.shape)}; give a map for each prediction, or a list with an (M, 2) array of "
+            "(row, column) for each"
+        )
+    return found

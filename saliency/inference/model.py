@@ -1,0 +1,155 @@
+"""A model ready to use: `load_model()` and a video in, maps out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from saliency.errors import InputError
+from saliency.inference.predictor import Predictor
+from saliency.inference.zoo import open_model, resolve
+from saliency.io.frame_source import FrameSource
+from saliency.io.frames import open_frames
+from saliency.io.transforms import resize_map
+from saliency.runtime.distributed import pick_device
+from saliency.types import InputSpec, ModelConfig
+
+BATCH_SIZE = 4
+"""Clips computed at once unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """Where people would look in one frame.
+
+    Attributes:
+        frame: 0-based number of the frame.
+        time: seconds after the first frame.
+        values: float32 (H, W) of the source's size, >= 0, sum 1: the share of all looks that falls on each pixel.
+    """
+
+    frame: int
+    time: float
+    values: np.ndarray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model with its weights on a device; `load_model` makes one.
+
+    Several threads may predict with one model at once.
+
+    Attributes:
+        name: of the model, or of its weights file.
+        network: (B, 3, T, h, w) -> (B, h', w'), in evaluation mode.
+        config: what the network was built from.
+        metadata: what was saved with the weights.
+        sha256: of the weights file.
+        device: where it computes.
+    """
+
+    name: str
+    network: nn.Module = field(repr=False)
+    config: ModelConfig
+    metadata: Mapping[str, str] = field(repr=False)
+    sha256: str
+    device: torch.device
+
+    @property
+    def input(self) -> InputSpec:
+        """The clip that the network sees around each frame."""
+        return self.config.input
+
+    def predict(
+        self, source: str | Path | FrameSource, *, every: int = 1, batch_size: int | None = None
+    ) -> Iterator[Map]:
+        """Return the maps of a video, one after the other; memory does not grow with the video.
+
+        Args:
+            source: path of a video file, an image or a folder of images; or an open `FrameSource`, which stays open.
+            every: predict each `every`-th frame only, from the first on.
+            batch_size: clips computed at once; lower it when memory runs out.
+
+        Yields:
+            A `Map` for each predicted frame, in order.
+
+        Raises:
+            InputError: the source cannot be read, a frame cannot be decoded, or a number is too small.
+        """
+        if every < 1:
+            raise InputError(f"every must be at least 1, got {every}")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        if isinstance(source, FrameSource):
+            return self._maps(source, every, batch_size or BATCH_SIZE)
+        return self._maps_of_file(open_frames(source, threads=0), every, batch_size or BATCH_SIZE)
+
+    def _maps_of_file(self, frames: FrameSource, every: int, batch_size: int) -> Iterator[Map]:
+        with frames:
+            yield from self._maps(frames, every, batch_size)
+
+    def _maps(self, frames: FrameSource, every: int, batch_size: int) -> Iterator[Map]:
+        predictor = Predictor(self.network, self.input, device=self.device, batch_size=batch_size)
+        targets = None if every == 1 else range(0, len(frames), every)
+        times = frames.timestamps
+        for number, small in predictor.maps(frames, targets):
+            yield Map(
+                frame=number,
+                time=number / frames.fps if times is None else float(times[number]),
+                values=as_density(resize_map(small, frames.size).numpy(), number),
+            )
+
+
+def as_density(values: np.ndarray, frame: int) -> np.ndarray:
+    """Return a map (H, W) as float32 that is >= 0 and sums to 1; a map of zeros becomes an even one.
+
+    Args:
+        values: what a network predicted.
+        frame: its number, for the message.
+
+    Raises:
+        InputError: the map holds NaN or infinity.
+    """
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"the map of frame {frame} is not finite; the weights are damaged or overflow at this precision"
+        )
+    values = np.maximum(values, 0, dtype=np.float32)
+    total = values.sum(dtype=np.float64)
+    if total == 0:
+        return np.full_like(values, 1 / values.size)
+    return (values / total).astype(np.float32)
+
+
+def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") -> Model:
+    """Load a model with its weights.
+
+    Args:
+        name_or_path: a name of `saliency.list_models`, the path of a weights file (of this project, or published
+            weights of TMFI-Net, ViNet-S, ViNet, ViNet-A or STSA-Net), or None for the default model.
+        device: ``auto`` takes a GPU when there is one; ``cpu``, ``cuda``, ``cuda:1``.
+
+    Raises:
+        InputError: there is no such model or file, its weights are not on this machine (the message says what to put
+            where; nothing is ever filled with random weights), or the device cannot be used.
+
+    Example:
+        >>> import saliency
+        >>> model = saliency.load_model()
+        >>> model.input.length > 0
+        True
+    """
+    chosen = pick_device(device)
+    path = resolve(name_or_path)
+    loaded = open_model(path)
+    return Model(
+        name=path.stem,
+        network=loaded.model.to(chosen).eval().requires_grad_(False),
+        config=loaded.config,
+        metadata=loaded.metadata,
+        sha256=loaded.sha256,
+        device=chosen,
+    )
