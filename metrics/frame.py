@@ -1,5 +1,6 @@
 """All metrics of the same frames in one go, sharing the sort, the means and the densities."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -11,7 +12,7 @@ from torch import Tensor
 from saliency.errors import InputError, nearest
 from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
 from saliency.metrics.cc import cc
-from saliency.metrics.common import Maps, Points, as_maps, as_points
+from saliency.metrics.common import EPS, Maps, Points, as_maps, as_points
 from saliency.metrics.information_gain import information_gain
 from saliency.metrics.kld import kld
 from saliency.metrics.nss import nss
@@ -27,28 +28,36 @@ class Metric:
         needs: the arguments after the prediction: names of `score`'s parameters.
         title: how papers write it.
         higher_is_better: whether a larger value is a better prediction.
+        range: the lowest and the highest value that the formula can give, up to rounding.
     """
 
     function: Callable[..., Tensor]
     needs: tuple[str, ...]
     title: str
     higher_is_better: bool = True
+    range: tuple[float, float] = (-math.inf, math.inf)
+
+
+SHARE = (0.0, 1.0)
+"""Range of the areas under a curve and of SIM."""
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "auc_judd": Metric(function=auc_judd, needs=("fixations",), title="AUC-J"),
-        "sim": Metric(function=sim, needs=("density",), title="SIM"),
-        "auc_shuffled": Metric(function=auc_shuffled, needs=("fixations", "others"), title="s-AUC"),
-        "cc": Metric(function=cc, needs=("density",), title="CC"),
+        "auc_judd": Metric(function=auc_judd, needs=("fixations",), title="AUC-J", range=SHARE),
+        "sim": Metric(function=sim, needs=("density",), title="SIM", range=SHARE),
+        "auc_shuffled": Metric(function=auc_shuffled, needs=("fixations", "others"), title="s-AUC", range=SHARE),
+        "cc": Metric(function=cc, needs=("density",), title="CC", range=(-1.0, 1.0)),
         "nss": Metric(function=nss, needs=("fixations",), title="NSS"),
-        "kld": Metric(function=kld, needs=("density",), title="KL", higher_is_better=False),
-        "auc": Metric(function=auc, needs=("fixations",), title="AUC"),
-        "auc_borji": Metric(function=auc_borji, needs=("fixations",), title="AUC-B"),
-        "auc_shuffled_step": Metric(
-            function=auc_shuffled_step, needs=("fixations", "others"), title="s-AUC (0.1 steps)"
+        "kld": Metric(
+            function=kld, needs=("density",), title="KL", higher_is_better=False, range=(0.0, -math.log(EPS))
         ),
-        "sim_sum": Metric(function=partial(sim, norm="sum"), needs=("density",), title="SIM (sum)"),
+        "auc": Metric(function=auc, needs=("fixations",), title="AUC", range=SHARE),
+        "auc_borji": Metric(function=auc_borji, needs=("fixations",), title="AUC-B", range=SHARE),
+        "auc_shuffled_step": Metric(
+            function=auc_shuffled_step, needs=("fixations", "others"), title="s-AUC (0.1 steps)", range=SHARE
+        ),
+        "sim_sum": Metric(function=partial(sim, norm="sum"), needs=("density",), title="SIM (sum)", range=SHARE),
         "information_gain": Metric(function=information_gain, needs=("fixations", "baseline"), title="IG"),
     }
 )

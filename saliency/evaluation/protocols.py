@@ -4,8 +4,9 @@
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from saliency.errors import InputError, nearest
 from saliency.metrics.frame import METRICS as FUNCTIONS
@@ -28,6 +29,9 @@ class Shuffled:
         exclude: which frames the draw leaves out: those of the current ``"video"``, or ``"none"``.
         one_per_video: draw at most one frame of each video.
         step: score with the 0.1 threshold steps of the official code instead of the exact area.
+
+    Raises:
+        InputError: a value is none of those above.
     """
 
     scheme: Literal["dhf1k", "video", "all"] = "dhf1k"
@@ -35,6 +39,12 @@ class Shuffled:
     exclude: Literal["video", "none"] = "video"
     one_per_video: bool = False
     step: bool = False
+
+    def __post_init__(self) -> None:
+        where = "shuffled AUC of a protocol"
+        _check_choices(self, where)
+        if not _is_count(self.frames):
+            raise InputError(f"{where}: frames is {self.frames!r}; give a whole number of at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +70,9 @@ class Protocol:
         shuffled: the shuffled AUC, or None where the protocol has none.
         metrics: the metrics the protocol reports.
         max_frames: the most frames scored, drawn from all evaluated frames by the seed; None scores all.
+
+    Raises:
+        InputError: a value is none of those above.
     """
 
     name: str
@@ -77,6 +90,21 @@ class Protocol:
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.strip()):
+            raise InputError(f"a protocol needs a name, not {self.name!r}")
+        where = f"protocol '{self.name}'"
+        _check_choices(self, where)
+        wanted = {
+            "letterbox": (self.letterbox is None or _is_size(self.letterbox), "(H, W) of at least 1, or None"),
+            "blur": (_is_number(self.blur) and 0 <= self.blur < math.inf, "a number of at least 0"),
+            "blur_size": (_is_count(self.blur_size) and self.blur_size % 2, "an odd number"),
+            "shuffled": (self.shuffled is None or isinstance(self.shuffled, Shuffled), "Shuffled, or None"),
+            "metrics": (_are_names(self.metrics), "names of metrics, each once"),
+            "max_frames": (self.max_frames is None or _is_count(self.max_frames), "at least 1, or None"),
+        }
+        for name, (good, what) in wanted.items():
+            if not good:
+                raise InputError(f"{where}: {name} is {getattr(self, name)!r}; give {what}")
         unknown = sorted(set(self.metrics) - set(METRICS))
         if unknown:
             raise InputError(f"unknown metric '{unknown[0]}'{nearest(unknown[0], METRICS)}; known: {METRICS}")
@@ -94,6 +122,32 @@ class Protocol:
             return self
         shuffled = dataclasses.replace(self.shuffled, scheme=scheme)
         return dataclasses.replace(self, name=f"{self.name}+shuffled-{scheme}", shuffled=shuffled)
+
+
+def _check_choices(thing: Any, where: str) -> None:
+    """Refuse a value that is none of its field's literals, and a flag that is neither True nor False."""
+    for name, kind in get_type_hints(type(thing)).items():
+        known = get_args(kind) if get_origin(kind) is Literal else (True, False) if kind is bool else None
+        value = getattr(thing, name)
+        if known is not None and not any(type(value) is type(each) and value == each for each in known):
+            raise InputError(f"{where}: {name} is {value!r}; give {' or '.join(map(repr, known))}")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 1
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_count, value))
+
+
+def _are_names(value: object) -> bool:
+    names = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    return names and 0 < len(value) == len(set(value))
 
 
 _WITHOUT_SHUFFLED = tuple(metric for metric in METRICS if metric != "auc_shuffled")

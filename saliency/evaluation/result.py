@@ -4,7 +4,8 @@ import csv
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,19 @@ import numpy as np
 from saliency.errors import InputError
 from saliency.evaluation.protocols import LOWER_IS_BETTER, Protocol, Shuffled
 from saliency.io.atomic import write_atomic
+from saliency.metrics.frame import METRICS
 
 FRAMES_FILE = "frames.csv"
 VIDEOS_FILE = "videos.csv"
 SUMMARY_FILE = "summary.json"
-FORMAT = 1
+FORMAT = 2
+"""2: summary.json has a checksum of itself and of frames.csv; 1 had none."""
 FLAGS = ("no_fixations", "no_density", "bad_pred", "constant_pred", "resized_pred", "outside_points")
 """Per-frame counts that explain a missing or odd value; see `FrameRow`."""
+COUNTS = frozenset({"outside_points"})
+"""Those of `FLAGS` that may be above 1."""
+ROUNDING = 1e-6
+"""How far beyond its metric's range a score may lie, and how far a stored mean may be from that of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +145,11 @@ class Result:
 
     def data_hash(self) -> str:
         """A fingerprint of the scored frames' ground truth: equal hashes mean the same data were scored."""
-        digest = hashlib.sha256()
-        for row in self.rows:
-            digest.update(f"{row.video}\0{row.frame}\0{row.truth}\n".encode())
-        return digest.hexdigest()[:16]
+        return _fingerprint(f"{row.video}\0{row.frame}\0{row.truth}\n" for row in self.rows)
+
+    def frames_hash(self) -> str:
+        """A fingerprint of which frames were scored, whatever their ground truth."""
+        return _fingerprint(f"{row.video}\0{row.frame}\n" for row in self.rows)
 
     def save(self, folder: str | Path) -> None:
         """Write `frames.csv` (one row a frame), `videos.csv` (means) and `summary.json` (all the rest)."""
@@ -158,48 +166,68 @@ class Result:
             for video, count in counts.items():
                 means = [_format(per_video[metric][video]) for metric in self.protocol.metrics]
                 writer.writerow([video, count, *means])
-        summary = {
-            "format": FORMAT,
-            "name": self.name,
-            "dataset": self.dataset,
-            "protocol": dataclasses.asdict(self.protocol),
-            "lower_is_better": sorted(LOWER_IS_BETTER & set(self.protocol.metrics)),
-            "summary": {metric: dataclasses.asdict(value) for metric, value in self.summary().items()},
-            "flags": self.flag_counts(),
-            "videos": len({row.video for row in self.rows}),
-            "frames": len(self.rows),
-            "data_hash": self.data_hash(),
-            "metadata": dict(self.metadata),
-        }
+        content = {"format": FORMAT, **self._content(), "metadata": dict(self.metadata)}
+        content["checksum"] = _checksum(content, (folder / FRAMES_FILE).read_bytes())
         with write_atomic(folder / SUMMARY_FILE) as file:
-            json.dump(summary, file, indent=2, allow_nan=False)
+            json.dump(content, file, indent=2, allow_nan=False)
             file.write("\n")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Result":
-        """Read what `save` wrote (the folder, or its `summary.json`).
+        """Read what `save` wrote (the folder, or its `summary.json`) and see whether it still says the same.
+
+        The scores must lie in their metrics' ranges, every frame must be there once, and means, counts and
+        fingerprint must be those of the frames. This finds damage and edits; it is no proof against forgery.
 
         Raises:
-            InputError: the folder holds no result, or one that cannot be read.
+            InputError: the folder holds no result, or one that was damaged or edited.
         """
         folder = Path(folder)
         folder = folder.parent if folder.name == SUMMARY_FILE else folder
         path = folder / SUMMARY_FILE
         if not path.is_file():
-            raise InputError(f"{folder} holds no evaluation result ({SUMMARY_FILE}); make one with tools/evaluate.py")
+            raise InputError(f"{folder} holds no evaluation result ({SUMMARY_FILE}); make one with saliency evaluate")
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
+            version = stored["format"]
+            if type(version) is not int or not 1 <= version <= FORMAT:
+                raise InputError(f"has format {_short(version)}, this version of the project reads 1 to {FORMAT}")
             protocol = _protocol_from(stored["protocol"])
             name, dataset, metadata = stored["name"], stored["dataset"], stored["metadata"]
-            n_frames = stored["frames"]
-        except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is not an evaluation result ({error!r}); evaluate again") from error
+            checksum = stored.pop("checksum") if version >= 2 else None
+        except InputError as error:
+            raise InputError(f"{path}: {error}; evaluate again") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise InputError(f"{path} is not an evaluation result ({_short(error)}); evaluate again") from error
+        for what, value in (("name", name), ("data set", dataset)):
+            if not isinstance(value, str) or (what == "name" and not value.strip()):
+                raise InputError(f"{path}: its {what} is {_short(value)}; evaluate again")
+        if not isinstance(metadata, dict):
+            raise InputError(f"{path}: its metadata is {_short(metadata)}, expected an object; evaluate again")
         rows = read_rows(folder / FRAMES_FILE, protocol.metrics)
-        if len(rows) != n_frames:
-            raise InputError(
-                f"{folder / FRAMES_FILE} has {len(rows)} frames, {SUMMARY_FILE} says {n_frames}; evaluate again"
-            )
-        return cls(name=name, dataset=dataset, protocol=protocol, rows=rows, metadata=metadata)
+        result = cls(name=name, dataset=dataset, protocol=protocol, rows=rows, metadata=metadata)
+        for key, made in result._content().items():
+            if not _same(found := stored.get(key), made):
+                told = f"says {key} {_short(found)}" if type(made) in (int, str) else f"has another {key}"
+                raise InputError(f"{path} {told}, {FRAMES_FILE} gives {_short(made)}; one was changed, evaluate again")
+        if version >= 2 and checksum != _checksum(stored, (folder / FRAMES_FILE).read_bytes()):
+            raise InputError(f"{folder}: {SUMMARY_FILE} or {FRAMES_FILE} was changed after it was made; evaluate again")
+        return result
+
+    def _content(self) -> dict[str, Any]:
+        """All of `summary.json` that follows from the rows, as JSON values."""
+        content = {
+            "name": self.name,
+            "dataset": self.dataset,
+            "protocol": dataclasses.asdict(self.protocol),
+            "videos": len({row.video for row in self.rows}),
+            "frames": len(self.rows),
+            "data_hash": self.data_hash(),
+            "flags": self.flag_counts(),
+            "lower_is_better": sorted(LOWER_IS_BETTER & set(self.protocol.metrics)),
+            "summary": {metric: dataclasses.asdict(value) for metric, value in self.summary().items()},
+        }
+        return json.loads(json.dumps(content))
 
     def _raw(self, metric: str) -> np.ndarray:
         return np.array([row.scores[metric] for row in self.rows], dtype=np.float64)
@@ -209,6 +237,13 @@ class Result:
             return float(values.mean()) if len(values) else float("nan")
         valid = values[~np.isnan(values)]
         return float(valid.mean()) if len(valid) else float("nan")
+
+
+def _fingerprint(lines: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode())
+    return digest.hexdigest()[:16]
 
 
 def write_rows(path: Path, rows: Sequence[FrameRow], metrics: Sequence[str]) -> None:
@@ -225,28 +260,85 @@ def read_rows(path: Path, metrics: Sequence[str]) -> list[FrameRow]:
     """Read what `write_rows` wrote.
 
     Raises:
-        InputError: the file is missing, lacks a column or holds something that is no number.
+        InputError: the file is missing, lacks a column, names a frame twice, or holds something that is no score.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing; evaluate again")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"video", "frame", *metrics, *FLAGS, "truth"} - set(reader.fieldnames or ())
-        if missing:
-            raise InputError(f"{path} has no column '{min(missing)}'; evaluate again")
-        try:
-            return [
-                FrameRow(
-                    video=line["video"],
-                    frame=int(line["frame"]),
-                    scores={metric: float(line[metric]) if line[metric] else float("nan") for metric in metrics},
-                    flags={flag: int(line[flag]) for flag in FLAGS},
-                    truth=int(line["truth"]),
-                )
-                for line in reader
-            ]
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}: {error}; evaluate again") from error
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file)
+            columns = next(reader, [])
+            missing = {"video", "frame", *metrics, *FLAGS, "truth"} - set(columns)
+            if missing:
+                raise InputError(f"{path} has no column '{min(missing)}'; evaluate again")
+            if len(set(columns)) < len(columns):
+                raise InputError(f"{path} has two columns of one name; evaluate again")
+            rows = []
+            for line in reader:
+                if len(line) != len(columns):
+                    raise ValueError(f"line {reader.line_num} has {len(line)} cells, the first has {len(columns)}")
+                rows.append(_row(dict(zip(columns, line, strict=True)), metrics))
+    except InputError:
+        raise
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: {_short(error)}; evaluate again") from error
+    if not rows:
+        raise InputError(f"{path} holds no frame; evaluate again")
+    seen: set[tuple[str, int]] = set()
+    for row in rows:
+        if (row.video, row.frame) in seen:
+            raise InputError(f"{path} has frame {row.frame} of video '{row.video}' twice; evaluate again")
+        seen.add((row.video, row.frame))
+    return rows
+
+
+def _row(cells: Mapping[str, str], metrics: Sequence[str]) -> FrameRow:
+    """One line of `frames.csv`; raises ValueError where it cannot be what `write_rows` wrote."""
+    row = FrameRow(
+        video=cells["video"],
+        frame=int(cells["frame"]),
+        scores={metric: float(cells[metric]) if cells[metric] else math.nan for metric in metrics},
+        flags={flag: int(cells[flag]) for flag in FLAGS},
+        truth=int(cells["truth"]),
+    )
+    where = f"video '{row.video}', frame {row.frame}"
+    if not row.video or row.frame < 0:
+        raise ValueError(f"{where}: there is no such frame")
+    if not 0 <= row.truth < 2**32:
+        raise ValueError(f"{where}: truth is {row.truth}, expected a CRC-32")
+    for flag, count in row.flags.items():
+        if count < 0 or (count > 1 and flag not in COUNTS):
+            raise ValueError(f"{where}: {flag} is {count}")
+    for metric, value in row.scores.items():
+        low, high = METRICS[metric].range
+        if cells[metric] and not (math.isfinite(value) and low - ROUNDING <= value <= high + ROUNDING):
+            raise ValueError(f"{where}: {metric} is {cells[metric]}, its values go from {low:.6g} to {high:.6g}")
+        if cells[metric] and row.flags["bad_pred"]:
+            raise ValueError(f"{where}: has a {metric} although its prediction was not finite")
+    return row
+
+
+def _checksum(content: Mapping[str, Any], frames: bytes) -> str:
+    """What a later edit of `summary.json` (without its checksum) or of `frames.csv` changes."""
+    plain = json.dumps(json.loads(json.dumps(content)), sort_keys=True).encode()
+    return hashlib.sha256(hashlib.sha256(plain).digest() + hashlib.sha256(frames).digest()).hexdigest()
+
+
+def _same(stored: Any, made: Any) -> bool:
+    """Whether two JSON values are equal; fractions up to rounding, for other processors add up in another order."""
+    if isinstance(stored, dict) and isinstance(made, dict):
+        return stored.keys() == made.keys() and all(_same(stored[key], made[key]) for key in made)
+    if isinstance(stored, list) and isinstance(made, list):
+        return len(stored) == len(made) and all(map(_same, stored, made))
+    if type(stored) is float and type(made) is float:
+        return abs(stored - made) <= ROUNDING * max(1.0, abs(made))
+    return type(stored) is type(made) and stored == made
+
+
+def _short(what: object) -> str:
+    """What an error or a value says, in a few words."""
+    text = " ".join((str(what) if isinstance(what, ValueError | csv.Error | RecursionError) else repr(what)).split())
+    return text if len(text) <= 160 else f"{text[:160]}…"
 
 
 def _format(value: float) -> str:
@@ -258,13 +350,17 @@ def _none_if_nan(value: float) -> float | None:
 
 
 def _protocol_from(stored: Mapping[str, Any]) -> Protocol:
-    shuffled = stored["shuffled"]
-    letterbox = stored["letterbox"]
+    fields = {field.name for field in dataclasses.fields(Protocol)}
+    if not isinstance(stored, dict):
+        raise TypeError(f"the protocol is {_short(stored)}")
+    if stored.keys() != fields:
+        raise KeyError(min(stored.keys() ^ fields))
+    shuffled, letterbox, metrics = stored["shuffled"], stored["letterbox"], stored["metrics"]
     return Protocol(
         **{
             **stored,
             "shuffled": None if shuffled is None else Shuffled(**shuffled),
-            "letterbox": None if letterbox is None else tuple(letterbox),
-            "metrics": tuple(stored["metrics"]),
+            "letterbox": tuple(letterbox) if isinstance(letterbox, list) else letterbox,
+            "metrics": tuple(metrics) if isinstance(metrics, list) else metrics,
         }
     )

@@ -1,9 +1,11 @@
 """From evaluation results to tables with intervals, paired tests and the gain of a transfer."""
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,6 +39,9 @@ class LeaderboardRow:
         stage: ``"scratch"``, ``"control"``, ``"bi_kd"``, ... or empty.
         kind: a ``"ceiling"`` (scored on a ground truth of its own) and a ``"published"`` row never count as best.
         protocol: name of the protocol behind the numbers.
+        settings: what the protocol of that name was; rows that differ here are never compared. Empty: not known.
+        scored: fingerprint of the frames that were scored. Empty: not known.
+        truth: fingerprint of their ground truth. Empty: not known.
         averaging: what the means are taken over: frames or the videos' means.
         videos: metric -> video id -> mean; needed for intervals and tests.
         frames: frames scored.
@@ -51,6 +56,9 @@ class LeaderboardRow:
     stage: str = ""
     kind: Kind = "model"
     protocol: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    scored: str = ""
+    truth: str = ""
     averaging: Literal["frame", "video"] = "frame"
     videos: Mapping[str, Mapping[str, VideoMean]] = field(default_factory=dict)
     frames: int = 0
@@ -92,6 +100,9 @@ class LeaderboardRow:
             stage=stage,
             kind=kind or ("ceiling" if result.metadata.get("own_truth") else "model"),
             protocol=result.protocol.name,
+            settings=dataclasses.asdict(result.protocol),
+            scored=result.frames_hash(),
+            truth=result.data_hash(),
             averaging=result.protocol.averaging,
             videos=videos,
             frames=len(result.rows),
@@ -159,13 +170,20 @@ class Table:
 
 
 def average_runs(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
-    """Merge rows that differ only in the training run (seed): same data set, name, stage and source.
+    """Merge rows that differ only in the training run (seed): same data set, name, stage, protocol and frames.
 
-    The merged row holds the mean over the runs, per video too, and the standard deviation over the runs.
+    The merged row holds the mean over the runs, per video too, and the standard deviation over the runs. Rows with
+    the very same scores are one run that was given twice and count once; published rows are no runs and stay.
     """
     groups: dict[tuple[str, ...], list[LeaderboardRow]] = {}
-    for row in rows:
-        groups.setdefault((row.dataset, row.name, row.stage, row.source), []).append(row)
+    for position, row in enumerate(rows):
+        settings = json.dumps(row.settings, sort_keys=True, default=str)
+        key = (row.dataset, row.name, row.stage, row.kind, row.source, row.protocol, settings, row.scored, row.truth)
+        if row.kind == "published":
+            key = (*key, str(position))
+        group = groups.setdefault(key, [])
+        if not any(row.metrics == other.metrics and row.videos == other.videos for other in group):
+            group.append(row)
     return [_merge(group) if len(group) > 1 else group[0] for group in groups.values()]
 
 
@@ -190,7 +208,8 @@ def build_tables(
         seed: of the resampling.
 
     Raises:
-        InputError: no rows, rows of one data set made under different protocols, or no such baseline.
+        InputError: no rows, no such baseline, or rows of one data set that cannot be compared: made under different
+            protocols, on different frames, or scored on different ground truth.
     """
     if not rows:
         raise InputError("no rows for a leaderboard; give at least one result")
@@ -242,6 +261,9 @@ def _merge(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
         stage=first.stage,
         kind=first.kind,
         protocol=first.protocol,
+        settings=first.settings,
+        scored=first.scored,
+        truth=first.truth,
         averaging=first.averaging,
         videos=videos,
         frames=first.frames,
@@ -249,6 +271,50 @@ def _merge(rows: Sequence[LeaderboardRow]) -> LeaderboardRow:
         spread=spread,
         source=first.source,
     )
+
+
+def _check_comparable(dataset: str, rows: Sequence[LeaderboardRow]) -> None:
+    """Refuse rows of one table that were not made alike.
+
+    Rows that were judged on a ground truth of their own (ceilings) need the same frames only; what a row does not
+    know of itself is not held against it.
+    """
+    made = sorted({row.protocol for row in rows})
+    if len(made) > 1:
+        raise InputError(
+            f"the rows of {dataset} were made under different protocols ({', '.join(made)}) and cannot be compared; "
+            "evaluate them under one"
+        )
+    told = [row for row in rows if row.settings]
+    for row in told[1:]:
+        first = told[0]
+        differing = [
+            key for key in {**first.settings, **row.settings} if first.settings.get(key) != row.settings.get(key)
+        ]
+        if differing:
+            raise InputError(
+                f"{dataset}: '{first.label}' and '{row.label}' were made under different protocols of the name "
+                f"{row.protocol} (other {', '.join(differing)}) and cannot be compared; evaluate them under one"
+            )
+    _check_equal(dataset, rows, "scored", "on different frames ({first}, {other})")
+    judged_alike = [row for row in rows if row.kind != "ceiling"]
+    _check_equal(dataset, judged_alike, "truth", "on the same frames but different ground truth")
+
+
+def _check_equal(dataset: str, rows: Sequence[LeaderboardRow], what: str, how: str) -> None:
+    known = [row for row in rows if getattr(row, what)]
+    for row in known[1:]:
+        if getattr(row, what) != getattr(known[0], what):
+            how = how.format(first=_extent(known[0]), other=_extent(row))
+            raise InputError(
+                f"{dataset}: '{known[0].label}' and '{row.label}' were scored {how} and cannot be compared; "
+                "evaluate both on the same data, or make a leaderboard of each"
+            )
+
+
+def _extent(row: LeaderboardRow) -> str:
+    videos = len({video for own in row.videos.values() for video in own})
+    return f"{row.frames} of {videos} video{'' if videos == 1 else 's'}"
 
 
 def _table(
@@ -260,12 +326,7 @@ def _table(
     samples: int,
     seed: int,
 ) -> Table:
-    made = sorted({row.protocol for row in rows})
-    if len(made) > 1:
-        raise InputError(
-            f"the rows of {dataset} were made under different protocols ({', '.join(made)}) and cannot be compared; "
-            "evaluate them under one"
-        )
+    _check_comparable(dataset, rows)
     everything = {metric for row in [*rows, *published] for metric in row.metrics}
     metrics = [metric for metric in METRICS if metric in everything]
     metrics += sorted(everything - set(metrics))

@@ -285,7 +285,7 @@ def test_data_hash_tells_data_apart(gaze_video):
             lambda folder: (folder / "frames.csv").write_text(
                 "".join((folder / "frames.csv").read_text().splitlines(keepends=True)[:-2])
             ),
-            "has 4 frames, summary.json says 6",
+            "says frames 6, frames.csv gives 4",
         ),
     ],
 )
