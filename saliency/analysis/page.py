@@ -12,6 +12,7 @@ from saliency.analysis.plot import bars
 from saliency.analysis.teacher_share import TeacherShare
 from saliency.analysis.transfer import Analysis, StageAnalysis
 from saliency.io.atomic import write_atomic
+from saliency.report.formats import markdown_text
 
 
 def write(analysis: Analysis, shares: Sequence[TeacherShare], folder: Path) -> list[Path]:
@@ -50,7 +51,7 @@ def cca_plot(analysis: Analysis) -> str:
 def markdown(analysis: Analysis, shares: Sequence[TeacherShare]) -> str:
     """Return the whole analysis as text."""
     parts = [
-        f"# {analysis.run}: what the transfer did",
+        f"# {markdown_text(analysis.run)}: what the transfer did",
         f"{analysis.samples} validation samples, best weights of each stage. `{analysis.before}` is before the "
         "transfer; a stage without transfer is a control, and what it changes too is no effect of the transfer.",
         *_scores(analysis),
@@ -70,7 +71,7 @@ def _scores(analysis: Analysis) -> list[str]:
         for stage in analysis.stages
         for name, own in stage.scores.items()
     ]
-    rows.append([analysis.before, "**ensemble**", *(f"{analysis.ensemble[m]:.4f}" for m in metrics)])
+    rows.append([analysis.before, "ensemble", *(f"{analysis.ensemble[m]:.4f}" for m in metrics)])
     parts = ["## Scores", _table(["stage", "model", *metrics], rows)]
     if analysis.intervals:
         text = ", ".join(f"{n} {100 * i.low:.2f} to {100 * i.high:.2f}" for n, i in analysis.intervals.items())
@@ -182,7 +183,7 @@ def _similarity_cells(stage: StageAnalysis, pair: str) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    lines = [map(markdown_text, head), ["---"] * len(head), *(map(markdown_text, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

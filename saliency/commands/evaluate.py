@@ -305,7 +305,7 @@ def named(entry: str) -> tuple[str, Path]:
 def progress_bar(console: Console, *, shown: bool = True) -> Progress:
     """A bar with frames done, time and what is left of it."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -325,7 +325,7 @@ def show(results: Sequence[Result]) -> None:
         table.add_column(heading(metric), justify="right")
     for result in results:
         table.add_row(result.name, *(number(value) for value in result.means().values()))
-    Console().print(table)
+    Console(markup=False).print(table)
     videos = len({row.video for row in first.rows})
     print(f"{len(first.rows)} frames of {videos} video{'s' if videos > 1 else ''}")
     for result in results:

@@ -59,7 +59,7 @@ PLACES = {
 EXTRACTED_BYTES = {".png": 350e3, ".jpg": 120e3}
 """What a detailed frame of 640x360 takes; a simple one takes a quarter."""
 
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, markup=False)
 T = TypeVar("T")
 
 
@@ -116,9 +116,9 @@ class Verify:
         for kind in report.counts:
             faults = [fault for fault in report.faults if fault.kind == kind]
             for fault in faults[: self.show]:
-                console.print(f"{kind}: {fault.path}: {fault.message}", markup=False, highlight=False)
+                console.print(f"{kind}: {fault.path}: {fault.message}", highlight=False)
             if len(faults) > self.show:
-                console.print(f"{kind}: and {len(faults) - self.show} more", markup=False, highlight=False)
+                console.print(f"{kind}: and {len(faults) - self.show} more", highlight=False)
         console.print(
             f"{report.videos} videos, {report.frames} frames, {report.maps} maps, {report.empty} frames nobody "
             f"looked at: {sum(report.counts.values()) or 'no'} faults{' (quick look)' if self.quick else ''}"
@@ -187,7 +187,7 @@ class Cache:
                 made += new
                 if error:
                     failed += 1
-                    console.print(error, markup=False, highlight=False)
+                    console.print(error, highlight=False)
         done = len(jobs) - failed
         console.print(
             f"{done} shards are good" + ("" if self.check else f", {made} of them new") + f", {failed} failed"
@@ -384,7 +384,7 @@ def chosen_videos(data: DataSet, split: str) -> list[AnnotatedVideo]:
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal; yield the function that moves it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
         yield lambda steps: bar.advance(task, steps)

@@ -8,6 +8,7 @@ Below the output folder each predictor has a folder of its own::
 """
 
 import dataclasses
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
 PARTS = "parts"
 POLL_SECONDS = 1.0
+NAME_LIMIT = 200
+"""Bytes of a file's name without suffix and the extra letters of a temporary one: file systems take 255."""
 
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
@@ -127,9 +130,10 @@ def evaluate_dataset(
     scored = [video for video in videos if frames[video.id]]
     while world.size > 1 and not all(_done(home, video) for home in homes for video in scored):
         time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
+    parts = [_read_parts(home, scored, frames, protocol) for home in homes]
     return [
-        _merge(home, predictor, scored, protocol, dataset=dataset, every=every, seed=seed)
-        for home, predictor in zip(homes, predictors, strict=True)
+        _merge(home, predictor, rows, protocol, dataset=dataset, every=every, seed=seed)
+        for home, predictor, rows in zip(homes, predictors, parts, strict=True)
     ]
 
 
@@ -141,8 +145,18 @@ def share(videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]],
 
 
 def slug(name: str) -> str:
-    """A name as a folder: everything but letters, digits and ``. + -`` becomes ``_``."""
-    return re.sub(r"[^\w.+-]+", "_", name)
+    """A name as a folder: all but letters, digits and ``. + -`` becomes ``_``, what is too long ends in a checksum."""
+    plain = re.sub(r"[^\w.+-]+", "_", name)
+    if not plain.strip("."):
+        plain = plain.replace(".", "_") or "_"  # "", "." and ".." are no folders of their own
+    if len(plain.encode()) > NAME_LIMIT:
+        kept = plain.encode()[: NAME_LIMIT // 2].decode(errors="ignore")
+        plain = f"{kept}-{_checksum(name)}"
+    return plain
+
+
+def _checksum(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,26 +282,38 @@ def _claim(home: Path, what: Mapping[str, Any], *, restart: bool) -> None:
 
 
 def _part(home: Path, video: AnnotatedVideo) -> Path:
-    return home / PARTS / f"{slug(video.id)}.csv"
+    """Where the rows of a finished video are: two videos never share a file, whatever their names."""
+    name = slug(video.id)
+    return home / PARTS / f"{name if name == video.id else f'{name[:100]}-{_checksum(video.id)}'}.csv"
 
 
 def _done(home: Path, video: AnnotatedVideo) -> bool:
     return _part(home, video).is_file()
 
 
+def _read_parts(
+    home: Path, videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]], protocol: Protocol
+) -> list[FrameRow]:
+    rows: list[FrameRow] = []
+    for video in videos:
+        part = _part(home, video)
+        own = read_rows(part, protocol.metrics)
+        if [(row.video, row.frame) for row in own] != [(video.id, frame) for frame in frames[video.id]]:
+            raise InputError(f"{part} does not hold the frames of video {video.id}; remove it and evaluate again")
+        rows += own
+    return rows
+
+
 def _merge(
     home: Path,
     predictor: Predictor,
-    videos: Sequence[AnnotatedVideo],
+    rows: Sequence[FrameRow],
     protocol: Protocol,
     *,
     dataset: str,
     every: int,
     seed: int,
 ) -> Result:
-    rows: list[FrameRow] = []
-    for video in videos:
-        rows += read_rows(_part(home, video), protocol.metrics)
     metadata = {
         "seed": seed,
         "every": every,

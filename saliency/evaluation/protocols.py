@@ -141,13 +141,14 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 1
 
 
-def _is_size(value: object) -> bool:
+def _is_size(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_is_count, value))
 
 
-def _are_names(value: object) -> bool:
-    names = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
-    return names and 0 < len(value) == len(set(value))
+def _are_names(value: Any) -> bool:
+    return (
+        isinstance(value, tuple) and all(isinstance(each, str) for each in value) and 0 < len(value) == len(set(value))
+    )
 
 
 _WITHOUT_SHUFFLED = tuple(metric for metric in METRICS if metric != "auc_shuffled")

@@ -16,6 +16,7 @@ from scipy import stats
 from saliency.config.run import Run
 from saliency.errors import InputError
 from saliency.io.atomic import write_atomic
+from saliency.report.formats import markdown_text
 
 Scores = Mapping[tuple[str, str], float]
 """(stage, learner) -> score."""
@@ -88,14 +89,17 @@ class Comparison:
         return row
 
     def _table(self, run: Run, rows: Sequence[dict], seeds: int) -> str:
-        lines = [f"# {run.name}: {self.metric} of the last epoch, {seeds} seed{'s' if seeds > 1 else ''}", ""]
-        lines += [f"| stage | {' | '.join(run.learners)} |", "|---" * (1 + len(run.learners)) + "|"]
+        lines = [
+            f"# {markdown_text(run.name)}: {self.metric} of the last epoch, {seeds} seed{'s' if seeds > 1 else ''}",
+            "",
+        ]
+        lines += [f"| stage | {' | '.join(map(markdown_text, run.learners))} |", "|---" * (1 + len(run.learners)) + "|"]
         for stage in dict.fromkeys(row["stage"] for row in rows):
             cells = []
             for learner in run.learners:
                 row = next((r for r in rows if r["stage"] == stage and r["learner"] == learner), None)
                 cells.append(self._cell(row, seeds) if row else "not finished")
-            lines.append(f"| {stage} | {' | '.join(cells)} |")
+            lines.append(f"| {markdown_text(stage)} | {' | '.join(cells)} |")
         lines += [
             "",
             f"Row `{self.before}`: mean ± standard deviation over seeds (ddof 0). Other rows: change since then ± its "

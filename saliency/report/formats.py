@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from saliency.metrics.frame import METRICS
@@ -62,15 +63,23 @@ def significant(cell: Cell) -> bool:
     return cell.p is not None and cell.p < 0.05
 
 
+def markdown_text(text: str) -> str:
+    """Text for GitHub Markdown that shows as it is, on one line: no HTML, link, picture, emphasis or table cell."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*\[\]|~$#])", r"\\\1", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # within a word it means nothing
+
+
 def markdown(tables: Sequence[Table], title: str) -> str:
     """All tables as GitHub Markdown."""
-    out = [f"# {title}", ""]
+    out = [f"# {markdown_text(title)}", ""]
     for table in tables:
-        out += [f"## {table.dataset}", ""]
+        out += [f"## {markdown_text(table.dataset)}", ""]
         if table.lines:
-            out += [f"{table.note}.", ""]
+            out += [f"{markdown_text(table.note)}.", ""]
             out += _markdown_rows(["model", *map(heading, table.metrics)], [_markdown_line(ln) for ln in table.lines])
-            out += ["", legend(table), ""]
+            out += ["", legend(dataclasses.replace(table, baseline=markdown_text(table.baseline))), ""]
         if table.gains:
             out += ["### Gain of each stage", ""]
             out += _markdown_rows(
@@ -80,7 +89,11 @@ def markdown(tables: Sequence[Table], title: str) -> str:
         if table.published:
             out += [f"### {PUBLISHED_HEADING}", "", f"{PUBLISHED_LEGEND}.", ""]
             lines = [
-                [ln.row.label, *(number(ln.cells[m].value) for m in table.metrics), ln.row.source]
+                [
+                    markdown_text(ln.row.label),
+                    *(number(ln.cells[m].value) for m in table.metrics),
+                    markdown_text(ln.row.source),
+                ]
                 for ln in table.published
             ]
             out += [*_markdown_rows(["model", *map(heading, table.metrics), "source"], lines), ""]
@@ -140,7 +153,7 @@ def json_text(tables: Sequence[Table], title: str) -> str:
 
 def latex(tables: Sequence[Table], title: str) -> str:
     """All tables for a paper that loads `booktabs`."""
-    out = [f"% {title}. Needs \\usepackage{{booktabs}}.", ""]
+    out = [f"% {' '.join(title.split())}. Needs \\usepackage{{booktabs}}.", ""]
     for table in tables:
         columns = "l" + "c" * len(table.metrics)
         caption = ": ".join(filter(None, [table.dataset, table.note]))
@@ -173,14 +186,11 @@ def latex(tables: Sequence[Table], title: str) -> str:
 
 def _markdown_rows(head: list[str], lines: list[list[str]]) -> list[str]:
     rule = ["---:" if cell[-1] in "↑↓" else "---" for cell in head]
-    return [
-        "| " + " | ".join(cells) + " |"
-        for cells in [head, rule, *([c.replace("|", r"\|") for c in ln] for ln in lines)]
-    ]
+    return ["| " + " | ".join(cells) + " |" for cells in [head, rule, *lines]]
 
 
 def _markdown_line(line: Line) -> list[str]:
-    return [row_label(line.row), *(_markdown_cell(cell) for cell in line.cells.values())]
+    return [markdown_text(row_label(line.row)), *(_markdown_cell(cell) for cell in line.cells.values())]
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -205,7 +215,7 @@ def _markdown_gain(gain: Gain) -> list[str]:
             text += r"\*" if significant(cell) else ""
             text += f" [{cell.interval.low:+.3f}, {cell.interval.high:+.3f}]" if cell.interval else ""
         cells.append(text)
-    return [gain.name, f"{gain.earlier} → {gain.later}", *cells]
+    return [markdown_text(gain.name), markdown_text(f"{gain.earlier} → {gain.later}"), *cells]
 
 
 def _csv_cell(cell: Cell) -> list[object]:
@@ -252,4 +262,4 @@ _TEX |= {
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
+    return "".join(_TEX.get(character, character) for character in " ".join(text.split()))

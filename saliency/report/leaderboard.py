@@ -15,6 +15,10 @@ FORMATS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex, "ht
 """File suffix -> function (tables, title) -> text."""
 
 
+STEM_LIMIT = 240
+"""Bytes of the name of a file without its suffix: file systems take 255 for the whole."""
+
+
 def write_leaderboard(
     rows: Sequence[LeaderboardRow],
     folder: str | Path,
@@ -41,8 +45,11 @@ def write_leaderboard(
         seed: of the resampling.
 
     Raises:
-        InputError: no rows, mixed protocols, no such baseline, or an unknown format.
+        InputError: no rows, rows that cannot be compared, no such baseline, an unknown format, or a stem that is no
+            name of a file.
     """
+    if stem != Path(stem).name or stem in ("", ".", "..") or "\0" in stem or len(stem.encode()) > STEM_LIMIT:
+        raise InputError(f"'{stem}' is no name of a file; give a plain name as stem and the folder by itself")
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"no leaderboard format '{name}'{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from saliency.errors import InputError, nearest
 from saliency.report.comparison import NAME as COMPARISON
+from saliency.report.formats import markdown_text
 from saliency.report.tables import LeaderboardRow, average_runs, same_data
 
 DATASETS = {
@@ -211,14 +212,14 @@ def published_text(tables: Sequence[PublishedTable], own: Sequence[OwnResult] = 
             for result in matches.get(row.name, []):
                 placed.add(result.label)
                 cells = [_own_cell(result, row, key) for key in table.columns]
-                out.append("| " + " | ".join([f"→ here: {result.label}", *cells]) + " |")
+                out.append("| " + " | ".join([f"→ here: {markdown_text(result.label)}", *cells]) + " |")
         out.append("")
     if placed:
         out += [
             "→ here: an own result; in brackets its difference from the published number above it.",
             "",
         ]
-    if left := [result.label for result in own if result.label not in placed]:
+    if left := [markdown_text(result.label) for result in own if result.label not in placed]:
         out += [f"No published row for: {', '.join(left)}.", ""]
     return "\n".join(out)
 

@@ -126,7 +126,7 @@ def _show(rows: Sequence[LeaderboardRow], title: str) -> None:
                 values = [value for row in same if (value := row.metrics[metric]) is not None]
                 cells.append(f"{sum(values) / len(values):.3f}" if values else "–")
             table.add_row(label, *cells)
-        Console().print(table)
+        Console(markup=False).print(table)
 
 
 def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -> ModelPredictor:

@@ -33,7 +33,7 @@ class Logbook:
 
     def __init__(self, folder: Path, *, main: bool = True) -> None:
         self.folder, self.main = folder, main
-        self.console = Console(file=sys.stderr)
+        self.console = Console(file=sys.stderr, markup=False)
         self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.writer: SummaryWriter | None = None
@@ -60,8 +60,9 @@ class Logbook:
         self.writer = SummaryWriter(str(self.folder / "tensorboard" / stage), purge_step=first or None)
         if self.console.is_terminal:
             self.bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                TextColumn("{task.fields[speed]}"), TextColumn("{task.fields[losses]}"), console=self.console,
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                TimeRemainingColumn(), TextColumn("{task.fields[speed]}"),
+                TextColumn("{task.fields[losses]}", markup=False), console=self.console,
             )  # fmt: skip
             self.bar.start()
             self.task = self.bar.add_task(stage, total=total, completed=first, speed="", losses="")

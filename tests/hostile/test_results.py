@@ -10,8 +10,11 @@ import pytest
 
 from saliency.errors import InputError
 from saliency.evaluation import result as results
+from saliency.evaluation.baselines import chance
+from saliency.evaluation.dataset_run import evaluate_dataset
 from saliency.evaluation.protocols import CANONICAL, DHF1K, MSU, VINET, Protocol, Shuffled
 from saliency.evaluation.result import FLAGS, FrameRow, Result
+from saliency.evaluation.video_run import evaluate
 from saliency.report.tables import LeaderboardRow, average_runs, build_tables
 
 
@@ -325,3 +328,49 @@ def test_every_metric_has_the_range_of_its_formula():
     assert ranges == {"cc": (-1, 1), "auc_judd": (0, 1), "auc_shuffled": (0, 1), "sim": (0, 1)}
     low, high = results.METRICS["kld"].range
     assert low == 0 and 36.04 < high < 36.05
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(lambda lines: [*lines, lines[-1]], id="doubled"),
+        pytest.param(lambda lines: lines[:-1], id="shorter"),
+        pytest.param(lambda lines: [lines[0], *lines[:0:-1]], id="another order"),
+        pytest.param(cell(1, "video", "002"), id="another video"),
+        pytest.param(cell(1, "cc", "1.5"), id="CC of 1.5"),
+        pytest.param(lambda lines: lines[:1], id="empty"),
+    ],
+)
+def test_an_edited_part_of_a_stopped_evaluation_is_refused(gaze_video, tmp_path, edit):
+    videos = [gaze_video("001"), gaze_video("002")]
+    evaluate_dataset([chance()], videos, tmp_path)
+    part = tmp_path / "chance" / "parts" / "001.csv"
+    with part.open(newline="") as file:
+        lines = edit(list(csv.reader(file)))
+    with part.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    summary = (tmp_path / "chance" / "summary.json").read_bytes()
+    with pytest.raises(InputError, match=r"parts/001\.csv.*evaluate again"):
+        evaluate_dataset([chance()], videos, tmp_path)
+    assert (tmp_path / "chance" / "summary.json").read_bytes() == summary
+    part.unlink()
+    (again,) = evaluate_dataset([chance()], videos, tmp_path) or []
+    assert again.rows == evaluate_dataset([chance()], videos, tmp_path / "fresh")[0].rows  # type: ignore[index]
+
+
+def test_videos_whose_names_differ_in_a_blank_do_not_share_their_scores(gaze_video, tmp_path):
+    names = ["a b", "a_b", "a/b", "n" * 300, "n" * 299, "é" * 200]
+    videos = [dataclasses.replace(gaze_video(f"{i + 1:03d}", frames=2 + i), id=name) for i, name in enumerate(names)]
+    (result,) = evaluate_dataset([chance()], videos, tmp_path) or []
+    assert {name: sum(row.video == name for row in result.rows) for name in names} == {
+        name: 2 + i for i, name in enumerate(names)
+    }
+    assert {row.truth for row in result.rows} == {row.truth for row in evaluate(chance(), videos).rows}
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "/", "../x", "x" * 300, "a/../../b", "\0"])
+def test_no_name_of_a_predictor_leads_out_of_the_folder(gaze_video, tmp_path, name):
+    out = tmp_path / "outer" / "out"
+    evaluate_dataset([dataclasses.replace(chance(), name=name)], [gaze_video("001")], out)
+    homes = [path for path in (tmp_path / "outer").rglob("summary.json")]
+    assert [path.parent.parent for path in homes] == [out]
