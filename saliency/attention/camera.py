@@ -10,6 +10,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -18,6 +19,7 @@ from scipy.sparse import coo_array, csr_array, hstack, vstack
 EASE = 0.6
 """Seconds of being one unit off that an acceleration of one unit a second, a second, held for a second, costs."""
 
+Matrix = Any  # a sparse array; SciPy's type hints do not tell their kinds apart
 _PIECE, _AHEAD = 240, 120
 """Frames that are kept of each solution, and frames it looks ahead."""
 
@@ -146,7 +148,7 @@ def _solve(way: np.ndarray, limits: Limits, start: tuple[float, float] | None) -
     return np.clip(found.x[:n], 0.0, limits.room)
 
 
-def _differences(n: int, order: int) -> csr_array:
+def _differences(n: int, order: int) -> Matrix:
     """Return the matrix that takes n values to their differences of an order 0, 1 or 2, (n - order, n)."""
     weights = {0: (1.0,), 1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0)}[order]
     rows = np.arange(n - order)
@@ -155,13 +157,13 @@ def _differences(n: int, order: int) -> csr_array:
     return coo_array((values, (np.tile(rows, order + 1), columns)), shape=(n - order, n)).tocsr()
 
 
-def _row(places: csr_array, distances: csr_array | None, n: int) -> csr_array:
+def _row(places: Matrix, distances: Matrix | None, n: int) -> Matrix:
     """Return inequalities in places and, if given, distances, over all 3 n - 2 unknowns."""
     if distances is None:
         distances = csr_array((places.shape[0], n))
     return hstack([places, distances, csr_array((places.shape[0], n - 2))]).tocsr()
 
 
-def _bend(bends: csr_array, n: int) -> csr_array:
+def _bend(bends: Matrix, n: int) -> Matrix:
     """Return the inequalities ``bends p - a <= 0``."""
     return hstack([bends, csr_array((n - 2, n)), -_differences(n - 2, 0)]).tocsr()
