@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
+from saliency.errors import InputError, nearest
 from saliency.io.maps import to_grey
 
 # Dark violet over red and orange to light yellow: brightness grows steadily, so the order of values survives
@@ -28,8 +30,33 @@ _ANCHORS = np.array(
 )
 
 
-def colours() -> np.ndarray:
-    """Return the colour of each of 256 values, uint8 (256, 3) RGB."""
+_BY_OPENCV = {
+    "viridis": cv2.COLORMAP_VIRIDIS,
+    "magma": cv2.COLORMAP_MAGMA,
+    "plasma": cv2.COLORMAP_PLASMA,
+    "turbo": cv2.COLORMAP_TURBO,
+    "jet": cv2.COLORMAP_JET,
+}
+PALETTES = ("heat", *_BY_OPENCV, "grey")
+"""Names of colour maps: ``heat`` is our own, ``grey`` goes from black to white, OpenCV has the others."""
+
+
+def colours(palette: str = "heat") -> np.ndarray:
+    """Return the colour of each of 256 values, uint8 (256, 3) RGB.
+
+    Args:
+        palette: a name of `PALETTES`.
+
+    Raises:
+        InputError: there is no such colour map.
+    """
+    grey = np.arange(256, dtype=np.uint8)[:, None]  # (256, 1)
+    if palette == "grey":
+        return np.repeat(grey, 3, axis=1)
+    if palette in _BY_OPENCV:
+        return cv2.applyColorMap(grey, _BY_OPENCV[palette])[:, 0, ::-1].copy()  # OpenCV's order is BGR
+    if palette != "heat":
+        raise InputError(f"no colour map '{palette}'{nearest(palette, PALETTES)}; there are {', '.join(PALETTES)}")
     places = np.linspace(0, 1, len(_ANCHORS))
     values = np.linspace(0, 1, 256)
     return np.stack([np.interp(values, places, _ANCHORS[:, c]) for c in range(3)], axis=1).round().astype(np.uint8)
@@ -47,11 +74,13 @@ class Overlay:
             peak lets frames be compared and does not flicker; the own maximum always shows where to look first.
         opacity: share of the colour at the peak, in [0, 1].
         dimming: share of brightness the frame loses where the map is 0, in [0, 1].
+        palette: name of the colour map, see `PALETTES`.
     """
 
     peak: float | None = None
     opacity: float = 0.6
     dimming: float = 0.25
+    palette: str = "heat"
     _keep: np.ndarray = field(init=False, repr=False, compare=False)
     _add: np.ndarray = field(init=False, repr=False, compare=False)
 
@@ -65,7 +94,11 @@ class Overlay:
         keep = (1 - share) * (1 - self.dimming * (1 - value))  # of the frame
         # 16-bit fixed point with 8 fractional bits: the blend of a pixel is (frame * keep + add) / 256
         object.__setattr__(self, "_keep", np.rint(keep * 256).astype(np.uint16))
-        object.__setattr__(self, "_add", np.floor(share[:, None] * colours() * 256).astype(np.uint16))
+        object.__setattr__(self, "_add", np.floor(share[:, None] * colours(self.palette) * 256).astype(np.uint16))
+
+    def size(self, frame: tuple[int, int]) -> tuple[int, int]:
+        """Return the frame's size: that of the pictures."""
+        return frame
 
     def paint(self, frame: np.ndarray, density: np.ndarray) -> np.ndarray:
         """Return the frame with the map painted on it, uint8 (H, W, 3).

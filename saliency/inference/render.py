@@ -1,20 +1,45 @@
 """Turn a video and a predictor into an overlay video and files of maps, in one pass and bounded memory."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from saliency.errors import InputError
-from saliency.inference.overlay import Overlay, side_by_side
-from saliency.inference.predictor import Predictor
+from saliency.inference.outputs import Outputs, open_maps, open_picture, varying_times
+from saliency.inference.overlay import Overlay
+from saliency.inference.painters import Painter
+from saliency.inference.predictor import Frames
 from saliency.io.frames import FrameSource
-from saliency.io.maps import write_density
 from saliency.io.transforms import resize_map
-from saliency.io.video_writer import VideoWriter
+
+
+class MapMaker(Protocol):
+    """What is needed of a `saliency.inference.predictor.Predictor`."""
+
+    def maps(self, source: Frames) -> Iterator[tuple[int, Tensor]]:
+        """Yield the number and the map (h, w) >= 0 of each frame in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A frame that was done.
+
+    Attributes:
+        number: counted from 0.
+        frame: uint8 (H, W, 3) RGB.
+        map: its map at the model's size, float32 (h, w) >= 0.
+    """
+
+    number: int
+    frame: np.ndarray
+    map: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,84 +47,73 @@ class Rendered:
     """What `render` wrote.
 
     Attributes:
-        frames: number of frames, the same in the video and in the folder of maps.
-        video: the overlay video; None if not even the first frame could be decoded.
-        maps: the folder of maps, if any were asked for.
+        frames: number of frames, the same in the video and in the maps.
+        picture: the painted video, or picture of a still; None if none was asked for or not even the first frame could
+            be decoded.
+        maps: the folder or file of maps, if any were asked for.
         problem: what is wrong with the source, in one line; None if it was read to its end without damage.
             What was written before the damage is complete and playable.
     """
 
     frames: int
-    video: Path | None
+    picture: Path | None
     maps: Path | None
     problem: str | None
 
 
 def render(
     source: FrameSource,
-    predictor: Predictor,
-    folder: Path,
+    predictor: MapMaker,
+    outputs: Outputs,
     *,
-    overlay: Overlay | None = None,
-    maps: Literal["png", "npy"] | None = None,
-    beside: bool = False,
-    on_frame: Callable[[], None] = lambda: None,
+    painter: Painter | None = None,
+    on_frame: Callable[[Seen], None] = lambda seen: None,
 ) -> Rendered:
-    """Write ``NAME_saliency.mp4`` and, if asked for, ``NAME_maps/0001.png`` ... into a folder.
+    """Write a painted video (or picture of a still) and, if asked for, maps.
 
-    NAME is that of the source without its suffix. The video has the source's size, frame rate (times of frames
-    if they vary), shape of pixels, duration and sound. A map file holds the map of one frame, resized to the
-    source's size, and is numbered from 1. Files of an earlier call with the same name are replaced.
+    The video has the source's size, frame rate (times of frames if they vary), shape of pixels, duration and sound.
+    The map of a frame is resized to the source's size; numbers in names count from 1. Files of an earlier call with
+    the same name are replaced.
 
     Args:
         source: the frames.
         predictor: makes the maps.
-        folder: where to write; made if missing.
-        overlay: how maps are painted; its `peak` also scales PNG maps.
-        maps: format of the map files; None writes none.
-        beside: show the frame left of the overlay, which doubles the width.
+        outputs: what to write; folders are made if missing.
+        painter: how maps are shown; default `Overlay`.
         on_frame: called after each frame.
 
     Raises:
         InputError: nothing can be written there. Damage of the source is not raised but reported in the result.
     """
-    overlay = overlay or Overlay()
-    name = source.path.resolve().stem if source.path.is_file() else source.path.resolve().name
-    video_path = folder / f"{name}_saliency.mp4"
-    maps_folder = None if maps is None else folder / f"{name}_maps"
-    _prepare(folder, maps_folder)
-
-    height, width = source.size
-    times = _varying_times(source)
+    painter = painter or Overlay(peak=outputs.peak)
+    _prepare(outputs)
+    times = varying_times(source)
     tap = _Tap(source)
     done = 0
-    writer = VideoWriter(
-        video_path,
-        source.fps,
-        (height, width * 2 if beside else width),
-        audio_from=source.path,
-        audio_offset=source.start,
-        variable_rate=times is not None,
-        pixel_aspect=source.pixel_aspect,
-    )
-    with writer:
+    with contextlib.ExitStack() as opened:
+        maps = open_maps(outputs, source)
+        if maps is not None:
+            opened.enter_context(maps)
+        pictures = None
+        if outputs.picture is not None:
+            pictures = opened.enter_context(open_picture(outputs.picture, source, painter.size(source.size), times))
         for number, small in predictor.maps(tap):
             frame = tap.take(number)
-            density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
-            painted = overlay.paint(frame, density)
-            if beside:
-                painted = side_by_side(frame, painted)
-            writer.write(painted, None if times is None else float(times[number]))
-            if maps_folder is not None:
-                write_density(maps_folder / f"{number + 1:04d}.{maps}", density, overlay.peak)
+            if maps is not None or pictures is not None:
+                density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
+                if pictures is not None:
+                    pictures.write(painter.paint(frame, density), None if times is None else float(times[number]))
+                if maps is not None:
+                    maps.write(number, density)
             done += 1
-            on_frame()
-        writer.close(complete=tap.problem is None)
+            on_frame(Seen(number=number, frame=frame, map=small.numpy()))
+        if pictures is not None:
+            pictures.close(complete=tap.problem is None)
 
     return Rendered(
         frames=done,
-        video=video_path if done else None,
-        maps=maps_folder,
+        picture=outputs.picture if done else None,
+        maps=outputs.maps,
         problem=tap.problem or _damage(source, done),
     )
 
@@ -131,25 +145,23 @@ class _Tap:
         return self._kept.pop(number)
 
 
-def _prepare(folder: Path, maps_folder: Path | None) -> None:
+def _prepare(outputs: Outputs) -> None:
+    """Make the folders; take away what an earlier call left, or a shorter video would seem to have more maps."""
+    folder = outputs.maps if outputs.maps is not None and outputs.maps.suffix not in (".npz", ".mp4") else None
+    place = folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if maps_folder is not None:
-            maps_folder.mkdir(exist_ok=True)
-            for old in maps_folder.iterdir():  # or a shorter video would seem to have more maps than frames
+        for path in (outputs.picture, outputs.maps):
+            if path is not None:
+                place = path.parent
+                place.mkdir(parents=True, exist_ok=True)
+        if folder is not None:
+            place = folder
+            folder.mkdir(exist_ok=True)
+            for old in folder.iterdir():
                 if re.fullmatch(r"\d{4,}\.(png|npy)", old.name):
                     old.unlink()
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
-
-
-def _varying_times(source: FrameSource) -> np.ndarray | None:
-    """Return the times of the frames if they are not those of a constant rate to within half a frame."""
-    times = source.timestamps
-    if times is None or len(times) < 2:
-        return None
-    even = np.arange(len(times)) / source.fps
-    return times if np.abs(times - even).max() * source.fps > 0.5 else None
+        raise InputError(f"{place}: cannot be written to ({error.strerror}); choose another --out") from error
 
 
 def _damage(source: FrameSource, decoded: int) -> str | None:

@@ -22,6 +22,7 @@ class FrameSource(ABC):
         pixel_aspect: width of a pixel divided by its height as shown; 1 for nearly all videos.
         start: time in seconds of the first frame on the file's own clock, which its sound shares.
         corrupt_frames: frames returned so far which the decoder flagged as damaged and concealed.
+        still: whether it is one picture and no video.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class FrameSource(ABC):
     pixel_aspect: Fraction = Fraction(1)
     start: float = 0.0
     corrupt_frames: int = 0
+    still: bool = False
 
     @abstractmethod
     def __len__(self) -> int:
@@ -72,6 +74,11 @@ class FrameSource(ABC):
     def timestamps(self) -> np.ndarray | None:
         """Seconds of each frame after the first, float64 (n,); None where the file does not say."""
         return None
+
+    @property
+    def sound(self) -> Path | None:
+        """The file that may hold the video's sound; None where there can be none."""
+        return None if self.still or not self.path.is_file() else self.path
 
     def __enter__(self) -> Self:
         return self

@@ -25,7 +25,8 @@ class ImageFolder(FrameSource):
     def __init__(self, path: Path, fps: float = FOLDER_FPS) -> None:
         self.path = path
         self.fps = fps
-        self._files = list_images(path) if path.is_dir() else [path]
+        self.still = not path.is_dir()
+        self._files = [path] if self.still else list_images(path)
         if not self._files:
             raise InputError(f"{path}: has no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
         self.size = read_image(self._files[0]).shape[:2]

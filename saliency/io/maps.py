@@ -5,6 +5,7 @@ readers return images in [0, 1] and arrays as they are.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -32,14 +33,15 @@ def read_density(path: str | Path) -> np.ndarray:
     return values
 
 
-def write_density(path: str | Path, density: np.ndarray, peak: float | None = None) -> None:
-    """Write a map (H, W) >= 0 as ``.npy`` (float32, values kept) or 8-bit ``.png``.
+def write_density(path: str | Path, density: np.ndarray, peak: float | None = None, bits: Literal[8, 16] = 8) -> None:
+    """Write a map (H, W) >= 0 as ``.npy`` (float32, values kept) or ``.png``.
 
     Args:
         path: file to write; the suffix chooses the format.
         density: the map.
-        peak: value that becomes 255 in a PNG; None: the map's maximum, which uses the 8 bits best and changes
+        peak: value that becomes white in a PNG; None: the map's maximum, which uses the bits best and changes
             no metric that ignores the scale. An all-zero map stays black.
+        bits: of a PNG.
 
     Raises:
         InputError: another suffix, wrong shape, negative or non-finite values.
@@ -55,17 +57,18 @@ def write_density(path: str | Path, density: np.ndarray, peak: float | None = No
         if path.suffix == ".npy":
             np.save(path, density.astype(np.float32))
         else:
-            Image.fromarray(to_grey(density, peak)).save(path, compress_level=1)
+            Image.fromarray(to_grey(density, peak, bits)).save(path, compress_level=1)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def to_grey(density: np.ndarray, peak: float | None = None) -> np.ndarray:
-    """Scale a map >= 0 to uint8: `peak` (default: the map's maximum) becomes 255."""
+def to_grey(density: np.ndarray, peak: float | None = None, bits: Literal[8, 16] = 8) -> np.ndarray:
+    """Scale a map >= 0 to uint8 or uint16: `peak` (default: the map's maximum) becomes the highest value."""
+    kind = np.uint8 if bits == 8 else np.uint16
     top = float(density.max(initial=0.0)) if peak is None else peak
     if top <= 0:
-        return np.zeros(density.shape, dtype=np.uint8)
-    return np.rint(np.clip(density / top, 0, 1) * 255).astype(np.uint8)
+        return np.zeros(density.shape, dtype=kind)
+    return np.rint(np.clip(density / top, 0, 1) * np.iinfo(kind).max).astype(kind)
 
 
 def read_fixations(path: str | Path) -> np.ndarray:

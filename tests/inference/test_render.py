@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from saliency.inference.overlay import Overlay
+from saliency.inference.outputs import outputs_in
 from saliency.inference.predictor import Predictor
 from saliency.inference.render import _Tap, render
 from saliency.io.frames import FrameSource, open_frames
@@ -40,6 +40,10 @@ class Scenes(FrameSource):
         pass
 
 
+def out(tmp_path, **kwargs):
+    return outputs_in(tmp_path / "out", Scenes(tmp_path, 1), **kwargs)
+
+
 def predictor():
     return Predictor(Brightness(), InputSpec(length=4, size=(9, 16), target="middle"), batch_size=3)
 
@@ -47,13 +51,13 @@ def predictor():
 def test_interrupted_rendering_leaves_a_playable_beginning(tmp_path):
     done = []
 
-    def interrupt():
+    def interrupt(seen):
         done.append(1)
         if len(done) == 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        render(Scenes(tmp_path, 200), predictor(), tmp_path / "out", on_frame=interrupt)
+        render(Scenes(tmp_path, 200), predictor(), out(tmp_path), on_frame=interrupt)
     (video,) = (tmp_path / "out").iterdir()
     with open_frames(video, expected=20) as source:
         assert [read_stamp(f) for f in source.iterate()] == list(range(20))
@@ -63,15 +67,15 @@ def test_frames_are_not_kept(tmp_path, monkeypatch):
     kept = []
     take = _Tap.take
     monkeypatch.setattr(_Tap, "take", lambda self, i: (kept.append(len(self._kept)), take(self, i))[1])
-    result = render(Scenes(tmp_path, 150), predictor(), tmp_path / "out")
+    result = render(Scenes(tmp_path, 150), predictor(), out(tmp_path))
     assert (result.frames, result.problem) == (150, None)
     assert max(kept) < 50
 
 
 def test_fixed_peak_scales_maps_and_colours(tmp_path):
     torch.manual_seed(0)
-    result = render(Scenes(tmp_path, 3), predictor(), tmp_path / "out", overlay=Overlay(peak=4.0), maps="png")
-    assert result.maps is not None and result.video is not None
+    result = render(Scenes(tmp_path, 3), predictor(), out(tmp_path, maps="png", peak=4.0))
+    assert result.maps is not None and result.picture is not None
     from saliency.io.maps import read_density
 
     assert 0 < read_density(result.maps / "0001.png").max() <= 0.25
