@@ -132,7 +132,7 @@ def score(
         "others": None if others is None else _points(others, "others", single=single),
         "baseline": None if baseline is None else _tensor(baseline, "baseline"),
     }
-    size = next((tuple(value.shape[-2:]) for value in given.values() if isinstance(value, Tensor)), None)
+    size = next(((value.shape[-2], value.shape[-1]) for value in given.values() if isinstance(value, Tensor)), None)
     if size is not None and tuple(maps.shape[-2:]) != size:
         maps = resize_map(maps.float() if not maps.is_floating_point() else maps, size)
     if metrics is None:

@@ -1,0 +1,5 @@
+"""`python -m saliency …` is `saliency …`."""
+
+from saliency.commands.main import main
+
+main()
