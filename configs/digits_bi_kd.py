@@ -1,6 +1,6 @@
 """Bi-KD against its controls on 5,000 handwritten digits, on one CPU core.
 
-    python tools/train.py configs/digits_bi_kd.py --seeds 10
+    saliency train digits_bi_kd --seeds 10
 
 An MLP and a CNN are trained on 1,000 digits, then go on together under each method for the same steps on the
 same images. The table of test accuracies (last epoch, no selection) is written to

@@ -1,6 +1,6 @@
 """Bi-KD against its control on generated shapes: two tiny Mask2Formers, on one CPU core in minutes.
 
-    python tools/train.py configs/shapes_seg_bi_kd.py
+    saliency train shapes_seg_bi_kd
 
 Both models are trained on 256 images, then go on together, with and without transfer, for the same steps on the
 same images. The table of mIoU (last epoch, no selection) is written to ``runs/shapes_seg_bi_kd/comparison.md``.

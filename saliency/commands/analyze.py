@@ -22,7 +22,7 @@ class Arguments:
     """Say what a transfer did.
 
     Attributes:
-        folder: of a finished run of tools/train.py (one seed).
+        folder: of a finished run of saliency train (one seed).
         set: changes of its config, e.g. data.root=/data/imagenet.
         before: the stage the transfer started from; default the run's first stage.
         stages: the stages to analyse; default all that started from it.

@@ -259,7 +259,7 @@ def writable(folder: Path) -> Finding:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".doctor-") as file:
             file.write(b"x")
     except OSError as error:
-        fix = f"chown or chmod {existing}, or name another folder (--runs, --cache; --out of tools/train.py)"
+        fix = f"chown or chmod {existing}, or name another folder (--runs, --cache; --out of saliency train)"
         return Finding(what=f"{folder}/", state="problem", found=f"cannot be written ({error.strerror})", fix=fix)
     return Finding(what=f"{folder}/", state="ok", found="can be written")
 

@@ -1,8 +1,8 @@
 """Score models, maps of any method and baselines: `saliency evaluate --data mini --weights model.safetensors`.
 
-Each gets a folder below --out with its scores per frame, per video and in summary; tools/leaderboard.py makes
+Each gets a folder below --out with its scores per frame, per video and in summary; saliency leaderboard makes
 tables of them. A killed evaluation goes on where it was. With several GPUs: `torchrun --nproc-per-node N
-tools/evaluate.py ...`.
+-m saliency evaluate ...`.
 """
 
 import dataclasses

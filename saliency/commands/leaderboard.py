@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 BASELINES = ("chance", "centre prior", "mean train map")
-"""Names that tools/evaluate.py gives to predictors that are no models."""
+"""Names that saliency evaluate gives to predictors that are no models."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +114,10 @@ def find_results(paths: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise InputError(f"{path} does not exist; name folders that tools/evaluate.py wrote")
+            raise InputError(f"{path} does not exist; name folders that saliency evaluate wrote")
         folders = sorted(file.parent for file in path.rglob(SUMMARY_FILE)) if path.is_dir() else [path.parent]
         if not folders:
-            raise InputError(f"{path} holds no evaluation result; make one with tools/evaluate.py")
+            raise InputError(f"{path} holds no evaluation result; make one with saliency evaluate")
         found += [folder for folder in folders if folder not in found]
     return found
 

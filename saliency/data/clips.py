@@ -20,7 +20,7 @@ class SaliencyClips:
         clips_per_video: training samples per video and epoch; the papers take one.
         flip: mirror training samples with probability 1/2; the papers do not.
         cache: ``"memory"`` keeps decoded videos in memory, for small data sets; a folder reads resized frames
-            from the frame cache there (``tools/prepare.py cache``).
+            from the frame cache there (``saliency prepare cache``).
     """
 
     source: VideoData

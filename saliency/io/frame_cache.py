@@ -92,7 +92,7 @@ class FrameCache:
 
     def __init__(self, folder: Path, kind: Kind | None = None) -> None:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such frame cache; make it with tools/prepare.py cache")
+            raise InputError(f"{folder}: no such frame cache; make it with saliency prepare cache")
         self.folder = folder
         self.kind: Kind | None = kind
         self._shards: dict[tuple[str, tuple[int, int]], tuple[Shard, Path]] = {}
@@ -139,7 +139,7 @@ class FrameCache:
             if not found:
                 raise InputError(
                     f"{self.folder}: holds no frames of video {video} at {size[0]}x{size[1]}; add them with "
-                    f"tools/prepare.py cache --size {size[0]} {size[1]}"
+                    f"saliency prepare cache --size {size[0]} {size[1]}"
                 )
             shard, data = verified(found[0], sources)
             jpeg = shard.kind == "jpeg"  # a worker keeps hundreds of these: only what reading needs, compactly
@@ -167,7 +167,7 @@ def verified(description: Path, sources: Sequence[Path] | None = None) -> tuple[
     Raises:
         InputError: one line that says what is wrong and how to rebuild.
     """
-    remedy = f"delete {description} and run tools/prepare.py cache again"
+    remedy = f"delete {description} and run saliency prepare cache again"
     try:
         values = json.loads(description.read_text(encoding="utf-8"))
         shard = Shard(**{**values, "size": tuple(values["size"])})
