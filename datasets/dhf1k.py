@@ -187,10 +187,12 @@ class DHF1K:
         raise InputError(f"neither {videos[0]} nor {images} is there; complete the data set")
 
     def _check_count(self, maps: Path, number: int, expected: int) -> None:
-        """Two look-ups instead of a listing: the last map is there and none follows."""
+        """Look-ups instead of a listing: the last map is there, none follows, and none comes before the first."""
         if not maps.is_dir():
             raise InputError(f"{maps} is missing; complete the data set")
         last, beyond = (maps / f"{i:04d}.png" for i in (expected, expected + 1))
+        if (before := maps / "0000.png").is_file():
+            beyond = before
         if not last.is_file() or beyond.is_file():
             wrong = f"{last} is missing" if not last.is_file() else f"{beyond} is one too many"
             raise InputError(
@@ -230,9 +232,9 @@ def parse_numbers(text: str) -> list[int]:
     """
     numbers: list[int] = []
     for part in filter(None, (p.strip() for p in text.split(","))):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", part)
         if not match or (match[2] and int(match[2]) < int(match[1])):
-            raise InputError(f"'{part}' is not a number or a range like 1-600")
+            raise InputError(f"'{part[:60]}' is not a number or a range like 1-600")
         numbers.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
     if not numbers:
         raise InputError("a split names no video; write numbers like '1-600,605'")

@@ -9,12 +9,14 @@
 
 Maps are numbered from any first number without gaps, one per frame. Where there is gaze, fixations and
 density come from it unless files give them. In gaze files frames count from 0, times are in seconds from the
-start of the video, and x, y are pixels of the video (0, 0 is the upper left corner of the picture).
+start of the video, and x, y are pixels of the video (0, 0 is the upper left corner of the picture); both are NaN
+where the tracker saw no eye.
 """
 
 import csv
 import fnmatch
 import logging
+import math
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -210,7 +212,7 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
     """Read a gaze file: float32 (observers, num_frames, 2) x, y, NaN where absent.
 
     Several samples of an observer during a frame are averaged. Points outside of the picture, or after its
-    end, are left out and counted in the log.
+    end, and samples without a position (x and y NaN) are left out and counted in the log.
 
     Args:
         path: comma-separated, with a first line that names the columns observer, frame or time, x and y.
@@ -219,7 +221,8 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
         size: (H, W) in pixels.
 
     Raises:
-        InputError: a column is missing, a value is not a number, or many points lie outside.
+        InputError: a column is missing, a value is not a number or cannot be, there is no point, or many points lie
+            outside.
     """
     return _read_gaze(path, num_frames, fps, size)[0]
 
@@ -227,25 +230,15 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
 @lru_cache(maxsize=8)
 def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The gaze of `read_gaze_csv`, and per frame the number of points outside of the picture, int (num_frames,)."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip().lower() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            when = "frame" if "frame" in columns else "time"
-            if missing := [name for name in ("observer", when, "x", "y") if name not in columns]:
-                raise InputError(f"{path}: has no column {', '.join(missing)}; name them observer,frame,x,y")
-            rows = [(row["observer"], row[when], row["x"], row["y"]) for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    try:
-        values = np.array([row[1:] for row in rows], dtype=np.float64).reshape(-1, 3)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: a {when}, x or y is not a number ({error})") from error
-    names = sorted({row[0] for row in rows})
-    who = np.array([names.index(row[0]) for row in rows], dtype=np.int64)
+    when, who_saw, values = _read_samples(path)
+    names = {name: k for k, name in enumerate(sorted(set(who_saw)))}
+    who = np.array([names[name] for name in who_saw], dtype=np.int64)
     frame = np.floor(values[:, 0] * (fps if when == "time" else 1.0))
     seen = np.isfinite(values).all(axis=1)
+    if not seen.any():
+        raise InputError(f"{path}: holds no sample with a position; record it again or remove the file")
+    if not seen.all():
+        log.info("%s: %d of %d samples have no position and are left out", path, (~seen).sum(), len(seen))
     if seen.any() and np.abs(values[seen, 1:]).max() <= 1 < min(size):
         raise InputError(f"{path}: no x or y is above 1; give pixels of the video, not shares of its size")
     inside, during = is_inside(values[:, 1:], size), (frame >= 0) & (frame < num_frames)
@@ -257,6 +250,8 @@ def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -
         )
     if seen.sum() > good.sum():
         log.warning("%s: %d of %d points lie outside and are left out", path, seen.sum() - good.sum(), seen.sum())
+    if not good.any():
+        raise InputError(f"{path}: no point lies inside of the picture during its {num_frames} frames")
     gaze = np.zeros((len(names), num_frames, 2))
     count = np.zeros((len(names), num_frames, 1))
     at = (who[good], frame[good].astype(np.int64))
@@ -266,3 +261,51 @@ def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -
         points = (gaze / count).astype(np.float32)
     points.setflags(write=False)  # shared between calls
     return points, np.bincount(frame[seen & during & ~inside].astype(np.int64), minlength=num_frames)
+
+
+def _read_samples(path: Path) -> tuple[str, list[str], np.ndarray]:
+    """What a gaze file holds: ``"frame"`` or ``"time"``, each sample's observer, and (n, 3) frame or time, x, y.
+
+    x and y are both NaN where the tracker saw no eye; everything else is finite.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            when = "frame" if "frame" in columns else "time"
+            wanted = ("observer", when, "x", "y")
+            if missing := [name for name in wanted if name not in columns]:
+                raise InputError(f"{path}: has no column {', '.join(missing)}; name them observer,frame,x,y")
+            if twice := [name for name in wanted if columns.count(name) > 1]:
+                raise InputError(f"{path}: has two columns called {twice[0]}; keep one")
+            at = [columns.index(name) for name in wanted]
+            observers, values = [], []
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(columns):
+                    raise InputError(
+                        f"{path}: line {reader.line_num} has {len(row)} cells, the first has {len(columns)}; "
+                        "write numbers with a point, every cell"
+                    )
+                observer, *numbers = (row[column].strip() for column in at)
+                observers.append(observer)
+                values.append([float(number) for number in numbers])
+                _check_sample(path, reader.line_num, observer, when, *values[-1])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); save it as CSV in UTF-8") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: line {reader.line_num}: a {when}, x or y is not a number ({error})") from error
+    return when, observers, np.array(values, dtype=np.float64).reshape(-1, 3)
+
+
+def _check_sample(path: Path, line: int, observer: str, when: str, time: float, x: float, y: float) -> None:
+    where = f"{path}: line {line}"
+    if not observer:
+        raise InputError(f"{where}: names no observer; give each a name or number")
+    if not math.isfinite(time) or (when == "frame" and time != int(time)):
+        raise InputError(f"{where}: {when} is {time}; give a {'whole number' if when == 'frame' else 'number'}")
+    if math.isinf(x) or math.isinf(y) or math.isnan(x) != math.isnan(y):
+        raise InputError(f"{where}: position is {x}, {y}; give two numbers, or NaN twice where no eye was seen")

@@ -270,9 +270,10 @@ class Ensemble:
 class MapFolder:
     """Maps that some method wrote: `root/<video id>/` with one PNG or NPY a frame, or `root/<video id>.npy`.
 
-    The files of a video, in the order of the last number in their names, are its frames; if some are missing,
-    the number itself is the 1-based frame. The single array has the shape (frames, h, w). Maps may have any
-    size, one per video. The parts of a joined video (the shots of a clip) may have folders of their own instead.
+    The files of a video, in the order of the last number in their names, are its frames; if some are missing, the
+    number itself is the frame, counted from 0 where one is called 0 and from 1 otherwise. The single array has the
+    shape (frames, h, w). Maps may have any size, one per video. The parts of a joined video (the shots of a clip) may
+    have folders of their own instead.
 
     Attributes:
         name: what tables call it.
@@ -342,7 +343,11 @@ class MapFolder:
             raise InputError(f"{folder} has no PNG or NPY maps; expected one for each of {video.num_frames} frames")
         if len(kinds) > 1:
             raise InputError(f"{folder} has both PNG and NPY maps; keep one kind")
-        found.sort(key=lambda path: (_number(path) or 0, path.name))
+        numbers = {path: _number(path) for path in found}
+        unnumbered = [path for path, number in numbers.items() if number is None]
+        if unnumbered and len(unnumbered) < len(found):
+            raise InputError(f"{unnumbered[0]} has no number while other maps have; remove it or number it")
+        found.sort(key=lambda path: (numbers[path] or 0, path.name))
         if len(found) == video.num_frames:
             _check_numbers(found)
             return dict(enumerate(found))
@@ -350,12 +355,25 @@ class MapFolder:
             raise InputError(
                 f"{folder} has {len(found)} maps but video {video.id} has {video.num_frames} frames; remove the rest"
             )
-        by_number = {number - 1: path for path in found if (number := _number(path)) is not None}
+        first = 0 if 0 in numbers.values() else 1
+        by_number: dict[int, Path] = {}
+        for path in found:
+            frame = (numbers[path] or 0) - first
+            if unnumbered or frame >= video.num_frames:
+                raise InputError(
+                    f"{path} is none of the {video.num_frames} frames of video {video.id}; where some maps are "
+                    "missing, the others are called by the number of their frame, from 0 or 1"
+                )
+            if frame in by_number:
+                raise InputError(
+                    f"{folder} has two maps of number {numbers[path]}: {by_number[frame].name}, {path.name}"
+                )
+            by_number[frame] = path
         missing = [frame for frame in frames if frame not in by_number]
         if missing:
             raise InputError(
                 f"{folder} has {len(found)} maps for {video.num_frames} frames: none for frame {missing[0]} "
-                f"({missing[0] + 1:04d}{kinds.pop()}) and {len(missing) - 1} others; write one map for every frame"
+                f"({missing[0] + first:04d}{kinds.pop()}) and {len(missing) - 1} others; write one map for every frame"
             )
         return by_number
 

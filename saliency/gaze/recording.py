@@ -15,6 +15,10 @@ DHF1K_SIGMA = 30 / np.sqrt(8 * np.log(2))
 """Standard deviation in pixels of DHF1K's maps: full width at half maximum 30 px (its `make_gauss_masks.m`)."""
 
 
+LONGEST = 1e6
+"""Seconds that no recording lasts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """The gaze of one observer during one video.
@@ -37,8 +41,10 @@ def read_recording(path: Path) -> Recording:
     "L POR Y" "L Event Info"``) and the four of the authors' script (time, x, y, event). Both start with a
     line of titles, give the time in microseconds and the event as a word that starts with F for a fixation.
 
+    A sample without any position (two NaN) is a lost eye and kept as such.
+
     Raises:
-        InputError: another form, or no sample.
+        InputError: another form, no sample, none with a position, or a time or position that cannot be.
     """
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[1:]
@@ -57,9 +63,19 @@ def read_recording(path: Path) -> Recording:
         numbers = np.array([(row[0], row[x], row[y]) for row in rows], dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{path}: time or position is not a number ({error})") from error
+    with np.errstate(invalid="ignore"):
+        time, xy = (numbers[:, 0] - numbers[0, 0]) / 1e6, numbers[:, 1:]
+    odd = ~((time >= 0) & (time < LONGEST)) | np.isinf(xy).any(axis=1) | (np.isnan(xy).sum(axis=1) == 1)
+    if odd.any():
+        raise InputError(
+            f"{path}: sample {int(odd.argmax()) + 1} has time {numbers[odd.argmax(), 0]:.6g} and position "
+            f"{xy[odd.argmax()].tolist()}; times count up from the first sample, positions are finite (or both NaN)"
+        )
+    if np.isnan(xy).all():
+        raise InputError(f"{path}: none of its {len(xy)} samples has a position; record it again or remove the file")
     return Recording(
-        time=(numbers[:, 0] - numbers[0, 0]) / 1e6,
-        xy=numbers[:, 1:],
+        time=time,
+        xy=xy,
         fixating=np.array([row[-1].strip().startswith("F") for row in rows]),
     )
 

@@ -54,7 +54,7 @@ def test_splits_are_patterns(root):
 
 def test_gaze_by_time(tmp_path):
     path = tmp_path / "g.csv"
-    path.write_text("Observer, Time, X, Y\n1,0.099,5,5\n1,0.1,6,6\n1,0.31,nan,2\n")
+    path.write_text("Observer, Time, X, Y\n1,0.099,5,5\n1,0.1,6,6\n1,0.31,nan,nan\n")
     gaze = read_gaze_csv(path, 5, 10.0, (10, 10))
     assert gaze[0, :, 0].tolist()[:2] == [5, 6]
     assert np.isnan(gaze[0, 2:]).all()
