@@ -21,6 +21,7 @@ from saliency.data.video import AnnotatedVideo
 from saliency.datasets.mini import Mini, build_mini, build_real
 from saliency.evaluation.baselines import OneVersusRest, centre_prior, chance
 from saliency.evaluation.protocols import CANONICAL
+from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate_many
 
 LOOK_BACK = 4
@@ -132,7 +133,7 @@ def measure(config: Mini, every: int, every_real: int) -> None:
             f"per frame: {seen.min()}-{seen.max()}, median {np.median(seen):.0f}\n"
         )
         print("| | " + " | ".join(protocol.metrics) + " |\n|---|" + "---:|" * len(protocol.metrics))
-        for result in evaluate_many(predictors, videos, protocol, every=step):
+        for result in evaluate_many(predictors, videos, EvaluationSettings(protocol=protocol, every=step)):
             values = (result.means()[metric] for metric in protocol.metrics)
             print(f"| {result.name} | " + " | ".join("" if v is None else f"{v:.3f}" for v in values) + " |")
 

@@ -29,6 +29,7 @@ class Metric:
         title: how papers write it.
         higher_is_better: whether a larger value is a better prediction.
         range: the lowest and the highest value that the formula can give, up to rounding.
+        standard: whether evaluations and training report it unless told otherwise.
     """
 
     function: Callable[..., Tensor]
@@ -36,6 +37,7 @@ class Metric:
     title: str
     higher_is_better: bool = True
     range: tuple[float, float] = (-math.inf, math.inf)
+    standard: bool = False
 
 
 SHARE = (0.0, 1.0)
@@ -44,30 +46,37 @@ SHARE = (0.0, 1.0)
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        "auc_judd": Metric(function=auc_judd, needs=("fixations",), title="AUC-J", range=SHARE),
-        "sim": Metric(function=sim, needs=("density",), title="SIM", range=SHARE),
-        "auc_shuffled": Metric(function=auc_shuffled, needs=("fixations", "others"), title="s-AUC", range=SHARE),
-        "cc": Metric(function=cc, needs=("density",), title="CC", range=(-1.0, 1.0)),
-        "nss": Metric(function=nss, needs=("fixations",), title="NSS"),
+        "cc": Metric(function=cc, needs=("density",), title="CC", range=(-1.0, 1.0), standard=True),
+        "nss": Metric(function=nss, needs=("fixations",), title="NSS", standard=True),
+        "auc_judd": Metric(function=auc_judd, needs=("fixations",), title="AUC-J", range=SHARE, standard=True),
+        "sim": Metric(function=sim, needs=("density",), title="SIM", range=SHARE, standard=True),
         "kld": Metric(
-            function=kld, needs=("density",), title="KL", higher_is_better=False, range=(0.0, -math.log(EPS))
+            function=kld,
+            needs=("density",),
+            title="KL",
+            higher_is_better=False,
+            range=(0.0, -math.log(EPS)),
+            standard=True,
         ),
+        "auc_shuffled": Metric(
+            function=auc_shuffled, needs=("fixations", "others"), title="s-AUC", range=SHARE, standard=True
+        ),
+        "information_gain": Metric(function=information_gain, needs=("fixations", "baseline"), title="IG"),
         "auc": Metric(function=auc, needs=("fixations",), title="AUC", range=SHARE),
         "auc_borji": Metric(function=auc_borji, needs=("fixations",), title="AUC-B", range=SHARE),
         "auc_shuffled_step": Metric(
             function=auc_shuffled_step, needs=("fixations", "others"), title="s-AUC (0.1 steps)", range=SHARE
         ),
         "sim_sum": Metric(function=partial(sim, norm="sum"), needs=("density",), title="SIM (sum)", range=SHARE),
-        "information_gain": Metric(function=information_gain, needs=("fixations", "baseline"), title="IG"),
     }
 )
-"""Every metric by the name used in result files and tables."""
+"""The one table of metrics: name in options, result files and tables -> metric, in the order of their columns."""
+
+STANDARD = tuple(name for name, metric in METRICS.items() if metric.standard)
+"""What evaluations report unless told otherwise."""
 
 DHF1K = ("auc_judd", "sim", "auc_shuffled", "cc", "nss")
 """The metrics of the DHF1K leaderboard, in its order."""
-
-STANDARD = (*DHF1K, "kld")
-"""What evaluations report unless told otherwise."""
 
 
 def score(
@@ -104,10 +113,7 @@ def score(
         >>> score(pred, fixations=fixations, names=["auc", "nss"])
         {'auc': tensor([0.7500], dtype=torch.float64), 'nss': tensor([0.5142], dtype=torch.float64)}
     """
-    names = list(names)
-    for name in names:
-        if name not in METRICS:
-            raise InputError(f"unknown metric {name!r}{nearest(name, METRICS)}; known: {', '.join(METRICS)}")
+    names = known(names)
     _keep_freed_memory()
     pred = as_maps(pred)
     given = {
@@ -121,6 +127,24 @@ def score(
         if missing:
             raise InputError(f"metric {name} needs {' and '.join(missing)}; pass it or leave {name} out")
     return {name: METRICS[name].function(pred, *(given[n] for n in METRICS[name].needs)) for name in names}
+
+
+def known(names: Iterable[str]) -> list[str]:
+    """Return the names as a list.
+
+    Raises:
+        InputError: one of them is none of `METRICS`.
+    """
+    names = list(names)
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"unknown metric {name!r}{nearest(name, METRICS)}; known: {', '.join(METRICS)}")
+    return names
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether a smaller value of that metric is a better prediction; False for names that are none of `METRICS`."""
+    return name in METRICS and not METRICS[name].higher_is_better
 
 
 @cache

@@ -51,7 +51,7 @@ def list_metrics() -> list[str]:
     Example:
         >>> import saliency
         >>> saliency.list_metrics()[:3]
-        ['auc_judd', 'sim', 'auc_shuffled']
+        ['cc', 'nss', 'auc_judd']
     """
     return list(metric_table.METRICS)
 
@@ -105,7 +105,7 @@ def score(
         density: ground-truth saliency map, (H, W) or (B, H, W), for ``cc``, ``sim`` and ``kld``.
         fixations: where people looked, for ``nss`` and the AUCs: a map of the ground truth's size, every pixel above 0
             is one fixation; or a list with an (M, 2) integer array of (row, column) for each map.
-        metrics: names of `list_metrics`; default: those of cc, nss, auc_judd, sim, kld that the ground truth allows.
+        metrics: names of `list_metrics`; default: the usual ones that the ground truth allows.
         others: fixations of other frames, for ``auc_shuffled``.
         baseline: density map of a baseline, for ``information_gain``.
 
@@ -136,8 +136,8 @@ def score(
     if size is not None and tuple(maps.shape[-2:]) != size:
         maps = resize_map(maps.float() if not maps.is_floating_point() else maps, size)
     if metrics is None:
-        standard = ("cc", "nss", "auc_judd", "sim", "kld")
-        metrics = [m for m in standard if all(given[need] is not None for need in metric_table.METRICS[m].needs)]
+        table = metric_table.METRICS
+        metrics = [m for m in metric_table.STANDARD if all(given[need] is not None for need in table[m].needs)]
         if not metrics:
             raise InputError("score needs ground truth: pass density=, fixations= or both")
     values = metric_table.score(maps, **given, names=metrics)
@@ -174,6 +174,7 @@ def evaluate(
     from saliency.evaluation.baselines import ModelPredictor
     from saliency.evaluation.dataset_run import evaluate_dataset
     from saliency.evaluation.protocols import protocol_named
+    from saliency.evaluation.settings import EvaluationSettings
     from saliency.preparation.catalogue import choose
 
     named = models if isinstance(models, Mapping) else {"": models}
@@ -190,9 +191,8 @@ def evaluate(
         for name, model in loaded.items()
     ]
     with tempfile.TemporaryDirectory() as scratch:
-        results = evaluate_dataset(
-            predictors, chosen.videos(), out or scratch, protocol_named(protocol), every=every, dataset=chosen.title
-        )
+        settings = EvaluationSettings(protocol=protocol_named(protocol), every=every, dataset=chosen.title)
+        results = evaluate_dataset(predictors, chosen.videos(), out or scratch, settings)
     assert results is not None  # only processes of torchrun other than the first get none
     return {result.name: result.means() for result in results}
 

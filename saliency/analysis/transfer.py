@@ -15,8 +15,8 @@ from saliency.analysis.cca import Similarity, similarity
 from saliency.analysis.ensemble import Discordance, Interval, Recovery, ensemble, mcnemar, recovery, wilson
 from saliency.config.run import Run
 from saliency.errors import InputError, nearest
-from saliency.evaluation.protocols import LOWER_IS_BETTER
 from saliency.io.weights import load_model
+from saliency.metrics.frame import lower_is_better
 from saliency.runtime.distributed import pick_device
 from saliency.tasks.classification import ClassificationTask
 from saliency.training.run_folder import best_file
@@ -217,7 +217,7 @@ def _stage(
         for name in names:
             earlier, later, ens = _means(own[name].metrics), analysis.scores[name], _means(together)
             analysis.recovered[name] = {
-                metric: recovery(earlier[metric], later[metric], ens[metric], lower=metric in LOWER_IS_BETTER)
+                metric: recovery(earlier[metric], later[metric], ens[metric], lower=lower_is_better(metric))
                 for metric in later
             }
             if classify:

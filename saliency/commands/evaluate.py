@@ -1,57 +1,23 @@
 """Score models, maps of any method and baselines: `saliency evaluate --data mini --weights model.safetensors`.
 
-Each gets a folder below --out with its scores per frame, per video and in summary; saliency leaderboard makes
+Each gets a folder below --out with its scores per frame, per video and in summary; `saliency leaderboard` makes
 tables of them. A killed evaluation goes on where it was. With several GPUs: `torchrun --nproc-per-node N
 -m saliency evaluate ...`.
 """
 
-import dataclasses
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from typing import TYPE_CHECKING, Literal
 
 from saliency.commands.arguments import parse
-from saliency.data.video import AnnotatedVideo
-from saliency.datasets.dhf1k import DHF1K
-from saliency.datasets.folder import Folder
-from saliency.datasets.hollywood2 import Hollywood2
-from saliency.datasets.mini import Mini
-from saliency.datasets.ucf_sports import UCFSports
 from saliency.errors import InputError, nearest
-from saliency.evaluation import parquet, protocols
-from saliency.evaluation.baselines import (
-    Ensemble,
-    MapFolder,
-    ModelPredictor,
-    OneVersusRest,
-    centre_prior,
-    chance,
-    mean_train_map,
-)
-from saliency.evaluation.dataset_run import POLL_SECONDS, evaluate_dataset, slug
-from saliency.evaluation.protocols import protocol_named
-from saliency.evaluation.result import Result
-from saliency.evaluation.submission import check_submission, is_written, write_submission
-from saliency.evaluation.video_run import Predictor, oddities
-from saliency.inference.zoo import open_model
-from saliency.report.formats import heading, number
-from saliency.report.gallery import write_gallery
-from saliency.runtime.distributed import World, join
-from saliency.types import InputSpec
 
-SPLITS = {"mini": "test", "real": "real", "dhf1k": "val", "hollywood2": "test", "ucf_sports": "test"}
-"""Data set -> the split that is scored unless told otherwise."""
-
-Baseline = Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers"]
+if TYPE_CHECKING:
+    from saliency.evaluation.contenders import Contenders
+    from saliency.evaluation.protocols import Protocol
+    from saliency.evaluation.result import Result
+    from saliency.runtime.distributed import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +25,17 @@ class Arguments:
     """Score predictions on a data set.
 
     Attributes:
-        data: mini, real (the real video that comes with the project), dhf1k, hollywood2, ucf_sports, or a folder
-            of your own with videos/ and maps/, fixations/ or gaze/ (see docs/datasets.md).
+        data: a data set by name (mini, real, dhf1k, hollywood2, ucf_sports, ...), or a folder of your own with
+            videos/ and maps/, fixations/ or gaze/ (see docs/datasets.md).
         split: which split; default val of dhf1k, else test.
         root: folder of the data set; default its environment variable, such as DHF1K_ROOT.
-        weights: models saved by this project or published weights, FILE or NAME=FILE.
+        weights: models by name, or weights saved by this project or published, FILE or NAME=FILE.
         maps: maps of any method, FOLDER or NAME=FOLDER, with one folder of PNG or NPY files per video.
         baselines: what to score besides; the priors are fitted on the training split.
         ensemble: also score the mean map of all --weights.
         protocol: canonical, dhf1k, vinet, tmfi, unisal or msu, see docs/protocol.md.
+        metrics: metrics to report besides the protocol's, such as information_gain, which compares with the centre
+            prior of the training split (docs/metrics.md lists all).
         shuffled: another source of the shuffled AUC's negatives: dhf1k (other videos), video (the same video) or
             all.
         every: score every n-th frame only; published numbers score all.
@@ -89,9 +57,10 @@ class Arguments:
     root: Path | None = None
     weights: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
-    baselines: tuple[Baseline, ...] = ()
+    baselines: tuple[Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers"], ...] = ()
     ensemble: bool = False
     protocol: str = "canonical"
+    metrics: tuple[str, ...] = ()
     shuffled: Literal["dhf1k", "video", "all"] | None = None
     every: int = 1
     seed: int = 0
@@ -108,61 +77,71 @@ class Arguments:
 
 
 MORE = (
-    *("shuffled", "seed", "restart", "processes", "per_frame", "count_bad", "gallery", "gallery_metric", "export"),
-    *("root", "batch_size", "device", "ensemble"),
+    *("metrics", "shuffled", "seed", "restart", "processes", "per_frame", "count_bad"),
+    *("gallery", "gallery_metric", "export", "root", "batch_size", "device", "ensemble"),
 )
 """Options that only --help-all shows."""
 
 
-class Data(Protocol):
-    """What every data set offers."""
-
-    def videos(self, split: Any) -> list[AnnotatedVideo]:
-        """Return the videos of a split."""
-        ...
-
-    def view(self, spec: InputSpec) -> InputSpec:
-        """Return the clip a model gets on this data set."""
-        ...
-
-
 def main(words: Sequence[str]) -> int:
-    """Run the tool."""
+    """Run the command."""
     arguments = parse(Arguments, words, command="evaluate", more=MORE)
-    console = Console(stderr=True)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(message)s", handlers=[RichHandler(console=console, show_path=False)]
+
+    import logging
+
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    from saliency.evaluation.contenders import Contenders
+    from saliency.runtime.distributed import join
+
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    contenders = Contenders(
+        weights=arguments.weights,
+        maps=arguments.maps,
+        baselines=arguments.baselines,
+        ensemble=arguments.ensemble,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
     )
     with join(arguments.device) as world:
-        return evaluate(arguments, console, world) if arguments.export is None else export(arguments, console, world)
+        if arguments.processes > 1 and world.device.type == "cuda":
+            raise InputError("--processes is for CPUs; use --device cpu, or torchrun for several GPUs")
+        work = evaluate if arguments.export is None else export
+        return work(arguments, contenders, world)
 
 
-def evaluate(arguments: Arguments, console: Console, world: World) -> int:
+def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> int:
     """Score what the arguments name."""
-    protocol = protocol_named(arguments.protocol)
+    from saliency.evaluation import parquet
+    from saliency.evaluation.contenders import compared_with
+    from saliency.evaluation.dataset_run import Workers, evaluate_dataset, slug
+    from saliency.evaluation.protocols import protocol_named
+    from saliency.evaluation.settings import EvaluationSettings
+    from saliency.preparation.catalogue import choose
+    from saliency.report.gallery import write_galleries
+    from saliency.runtime.progress import progress_bar
+
+    protocol = protocol_named(arguments.protocol).with_metrics(arguments.metrics)
     if arguments.shuffled is not None:
         protocol = protocol.with_shuffled(arguments.shuffled)
     check(arguments, protocol)
-    data, split = find_data(arguments)
-    videos = data.videos(split)
-    name = arguments.data if arguments.data in SPLITS else Path(arguments.data).resolve().name
-    dataset = name if name == split else f"{name} {split}"
-    predictors = find_predictors(arguments, data, videos, world)
-    with progress_bar(console, shown=world.main) as bar:
-        task = bar.add_task(dataset, total=None)
+    chosen = choose(arguments.data, root=arguments.root, split=arguments.split)
+    videos = chosen.videos()
+    sources = contenders.sources(chosen.data, videos, world.device)
+    settings = EvaluationSettings(
+        protocol=protocol,
+        every=arguments.every,
+        seed=arguments.seed,
+        dataset=chosen.title,
+        on_bad="count" if arguments.count_bad else "raise",
+        baseline=compared_with(protocol, chosen.data),
+    )
+    workers = Workers(processes=arguments.processes, world=world)
+    with progress_bar(chosen.title, shown=world.main) as bar:
         results = evaluate_dataset(
-            predictors,
-            videos,
-            arguments.out,
-            protocol,
-            every=arguments.every,
-            seed=arguments.seed,
-            dataset=dataset,
-            on_bad="count" if arguments.count_bad else "raise",
-            processes=arguments.processes,
-            restart=arguments.restart,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            world=world,
+            sources, videos, arguments.out, settings, workers=workers, restart=arguments.restart, progress=bar.reach
         )
     if results is None:
         return 0
@@ -170,45 +149,39 @@ def evaluate(arguments: Arguments, console: Console, world: World) -> int:
     for result in results if arguments.per_frame == "parquet" else ():
         print(f"per frame: {parquet.write(result, arguments.out / slug(result.name))}")
     if arguments.gallery:
-        for result, predictor in zip(results, predictors, strict=True):
-            page = arguments.out / slug(result.name) / "gallery.html"
-            metric = arguments.gallery_metric
-            if result.means().get(metric) is None and result.means()["nss"] is not None:
-                metric = "nss"  # those scored on single observers have no density metrics
-            print(f"gallery: {write_gallery(result, predictor, videos, page, n=arguments.gallery, metric=metric)}")
+        ranked = {"n": arguments.gallery, "metric": arguments.gallery_metric}
+        for page in write_galleries(results, sources, videos, arguments.out, **ranked):
+            print(f"gallery: {page}")
     print(f"results: {arguments.out}")
     return 0
 
 
-def export(arguments: Arguments, console: Console, world: World) -> int:
+def export(arguments: Arguments, contenders: "Contenders", world: "World") -> int:
     """Write and check DHF1K submissions."""
-    if arguments.data not in ("dhf1k", "mini"):  # mini is the default, so it says nothing
+    from saliency.evaluation.submission import submit
+    from saliency.preparation.catalogue import choose
+    from saliency.runtime.progress import progress_bar
+
+    if arguments.data not in ("dhf1k", Arguments.data):  # the default says nothing
         raise InputError(f"--export {arguments.export} needs DHF1K's test videos; leave --data {arguments.data} out")
-    data = DHF1K(root=arguments.root)
-    videos = data.videos("test")
-    for predictor in find_predictors(arguments, data, videos, world):
-        with progress_bar(console, shown=world.main) as bar:
-            task = bar.add_task(predictor.name, total=None)
-            method = write_submission(
-                predictor,
-                videos[world.rank :: world.size],
-                arguments.out,
-                progress=lambda done, total, task=task, bar=bar: bar.update(task, completed=done, total=total),
-            )
-        if not world.main:
-            continue
-        while not all(is_written(method, video) for video in videos):
-            time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
-        print(f"{check_submission(method)} maps of {len(videos)} videos, complete: {method}")
+    chosen = choose("dhf1k", root=arguments.root, split="test")
+    videos = chosen.videos()
+    for source in contenders.sources(chosen.data, videos, world.device):
+        with progress_bar(source.name, shown=world.main) as bar:
+            written = submit(source, videos, arguments.out, world=world, progress=bar.reach)
+        if written is not None:
+            print(f"{written.maps} maps of {written.videos} videos, complete: {written.folder}")
     return 0
 
 
-def check(arguments: Arguments, protocol: protocols.Protocol) -> None:
+def check(arguments: Arguments, protocol: "Protocol") -> None:
     """Refuse what would fail or be ignored only after hours of scoring.
 
     Raises:
         InputError: a number is too small, a metric unknown, or pyarrow missing.
     """
+    from saliency.evaluation import parquet
+
     for name, value, least in (("batch-size", arguments.batch_size, 1), ("gallery", arguments.gallery, 0)):
         if value < least:
             raise InputError(f"--{name} must be at least {least}, got {value}")
@@ -219,103 +192,15 @@ def check(arguments: Arguments, protocol: protocols.Protocol) -> None:
         parquet.require()
 
 
-def find_data(arguments: Arguments) -> tuple[Data, str]:
-    """Return the data set and the split.
-
-    Raises:
-        InputError: neither a known name nor a folder.
-    """
-    name, root = arguments.data, arguments.root
-    split = arguments.split or SPLITS.get(name, "test")
-    if name in ("mini", "real"):
-        if root is not None:
-            raise InputError(f"--data {name} is built by the project; leave --root out")
-        return Mini(), split
-    if name == "dhf1k":
-        return DHF1K(root=root), split
-    if name == "hollywood2":
-        return Hollywood2(root=root), split
-    if name == "ucf_sports":
-        return UCFSports(root=root), split
-    if Path(name).is_dir():
-        return Folder(root=Path(name)), split
-    raise InputError(f"--data {name} is no folder and none of {', '.join(SPLITS)}{nearest(name, SPLITS)}")
-
-
-def find_predictors(
-    arguments: Arguments, data: Data, videos: Sequence[AnnotatedVideo], world: World
-) -> list[Predictor]:
-    """Return what the arguments name.
-
-    Raises:
-        InputError: nothing is named, or something is missing.
-    """
-    device = world.device
-    if arguments.processes > 1 and device.type == "cuda":
-        raise InputError("--processes is for CPUs; use --device cpu, or torchrun for several GPUs")
-    models = []
-    for entry in arguments.weights:
-        name, path = named(entry)
-        loaded = open_model(path)
-        models.append(
-            ModelPredictor(
-                name=name,
-                model=loaded.model.to(device),
-                spec=data.view(loaded.config.input),
-                device=device,
-                batch_size=arguments.batch_size,
-                metadata={"weights": path.name, "sha256": loaded.sha256, "config": type(loaded.config).__name__},
-            )
-        )
-    predictors: list[Predictor] = list(models)
-    if arguments.ensemble:
-        if len(models) < 2:
-            raise InputError("--ensemble averages several models; give at least two --weights")
-        predictors.append(Ensemble(name="ensemble", members=[dataclasses.replace(m) for m in models]))
-    for entry in arguments.maps:
-        name, path = named(entry)
-        if not path.is_dir():
-            raise InputError(f"{path} is no folder; --maps takes FOLDER or NAME=FOLDER")
-        predictors.append(MapFolder(name=name, root=path, only=videos[0].id if len(videos) == 1 else None))
-    for baseline in arguments.baselines:
-        predictors.append(make_baseline(baseline, arguments, data))
-    if not predictors:
-        raise InputError("nothing to score; name --weights, --maps or --baselines")
-    return predictors
-
-
-def make_baseline(name: Baseline, arguments: Arguments, data: Data) -> Predictor:
-    """Return a baseline, fitted on the training split where it needs fitting."""
-    if name == "chance":
-        return chance()
-    if name == "other-observers":
-        return OneVersusRest(name="other observers", predict="one", seed=arguments.seed)
-    if name == "one-observer":
-        return OneVersusRest(name="one observer", predict="rest", seed=arguments.seed)
-    train = data.videos("train")
-    return centre_prior(train) if name == "centre-prior" else mean_train_map(train)
-
-
-def named(entry: str) -> tuple[str, Path]:
-    """Split ``NAME=PATH``; without a name the file's or folder's own is taken."""
-    name, equals, path = entry.partition("=")
-    return (name, Path(path)) if equals else (Path(entry).stem, Path(entry))
-
-
-def progress_bar(console: Console, *, shown: bool = True) -> Progress:
-    """A bar with frames done, time and what is left of it."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, disable=not shown or not console.is_terminal)
-
-
-def show(results: Sequence[Result]) -> None:
+def show(results: Sequence["Result"]) -> None:
     """Print the means and the counts behind them."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from saliency.evaluation.video_run import oddities
+    from saliency.report.formats import heading, number
+
     first = results[0]
     table = Table(
         title=f"{first.dataset}, protocol {first.protocol.name}, mean over {first.protocol.averaging}s", box=SIMPLE

@@ -1,6 +1,6 @@
 """Predictors for evaluation: models, and what every model must be compared with.
 
-Each gives the maps of the frames it is asked for, see `saliency.evaluation.video_run.Predictor`.
+Each gives the maps of the frames it is asked for, see `saliency.evaluation.map_source.MapSource`.
 """
 
 import hashlib
@@ -19,8 +19,8 @@ from torch.nn.functional import interpolate
 from saliency.data.map_files import JoinedVideo
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
-from saliency.evaluation.video_run import Predictor
-from saliency.inference.predictor import Predictor as ModelMaps
+from saliency.evaluation.map_source import FixedMap, MapSource
+from saliency.inference.predictor import Predictor
 from saliency.types import InputSpec
 
 GRID = (90, 160)
@@ -52,29 +52,9 @@ class ModelPredictor:
 
     def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Decode the video and yield the model's maps."""
-        predict = ModelMaps(self.model, self.spec, device=self.device, batch_size=self.batch_size)
+        predict = Predictor(self.model, self.spec, device=self.device, batch_size=self.batch_size)
         with video.open() as source:
             yield from predict.maps(source, frames)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedMap:
-    """The same map for every frame: the centre prior, the mean train map, the uniform map.
-
-    Attributes:
-        name: what tables call it.
-        map: (h, w) float32 >= 0.
-        metadata: how it was made.
-    """
-
-    name: str
-    map: Tensor
-    metadata: Mapping[str, object] = field(default_factory=dict)
-
-    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        """Yield the map."""
-        for frame in frames:
-            yield frame, self.map
 
 
 def chance(name: str = "chance") -> FixedMap:
@@ -240,7 +220,7 @@ class Ensemble:
     """
 
     name: str
-    members: Sequence[Predictor]
+    members: Sequence[MapSource]
     normalise: Literal["none", "sum"] = "none"
 
     @property

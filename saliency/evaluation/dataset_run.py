@@ -11,29 +11,29 @@ import dataclasses
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import re
 import shutil
-import signal
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
-from saliency.evaluation.protocols import CANONICAL, Protocol
+from saliency.evaluation.map_source import MapSource, OwnTruth, Progress
+from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.result import FrameRow, Result, read_rows, write_rows
+from saliency.evaluation.settings import USUAL, EvaluationSettings
 from saliency.evaluation.shuffled import FixationPool
-from saliency.evaluation.video_run import OwnTruth, Predictor, Progress, evaluate_many, frames_to_score, warn_about
+from saliency.evaluation.video_run import evaluate_many, frames_to_score, warn_about
 from saliency.io.atomic import write_atomic
 from saliency.runtime.distributed import World
 from saliency.runtime.environment import environment
+from saliency.runtime.pool import in_processes
 
 log = logging.getLogger(__name__)
 
@@ -48,37 +48,47 @@ ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 """One process, not started by torchrun."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Who does the work; the numbers do not depend on it.
+
+    Attributes:
+        processes: worker processes on this machine, for CPUs; the predictors must be picklable then.
+        world: this process among those that torchrun started. Each scores videos of its own.
+    """
+
+    processes: int = 1
+    world: World = ALONE
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise InputError(f"processes must be at least 1, got {self.processes}")
+
+
+HERE = Workers()
+"""This process does all the work."""
+
+
 def evaluate_dataset(
-    predictors: Sequence[Predictor],
+    predictors: Sequence[MapSource],
     videos: Sequence[AnnotatedVideo],
     folder: str | Path,
-    protocol: Protocol = CANONICAL,
+    settings: EvaluationSettings = USUAL,
     *,
-    every: int = 1,
-    seed: int = 0,
-    dataset: str = "",
-    on_bad: Literal["raise", "count"] = "raise",
-    processes: int = 1,
+    workers: Workers = HERE,
     restart: bool = False,
     progress: Progress | None = None,
-    world: World = ALONE,
 ) -> list[Result] | None:
     """Score predictors on a data set and save the results below `folder`; go on with what is there.
 
     Args:
-        predictors: each with a name of its own; with several processes they must be picklable.
+        predictors: each with a name of its own.
         videos: the data set.
         folder: of the results, on a disk that all processes share.
-        protocol: how numbers are made.
-        every: score every so many frames of each video.
-        seed: of everything that is drawn.
-        dataset: data set and split as tables should show them.
-        on_bad: see `evaluate_many`.
-        processes: worker processes on this machine, for CPUs.
+        settings: all else that decides the numbers.
+        workers: who does the work.
         restart: throw away what `folder` holds of these predictors.
         progress: called with the frames done (those of earlier runs included) and all frames of this process.
-        world: this process among those that torchrun started. Each scores videos of its own; what it finds does not
-            depend on which those are, so the result is that of a single process.
 
     Returns:
         The results in the order of `predictors`; None on processes other than the main one.
@@ -86,17 +96,13 @@ def evaluate_dataset(
     Raises:
         InputError: see `evaluate_many`; or `folder` holds another evaluation under the same name.
     """
-    if processes < 1:
-        raise InputError(f"processes must be at least 1, got {processes}")
-    frames = frames_to_score(videos, protocol, every=every, seed=seed)
+    world, protocol = workers.world, settings.protocol
+    frames = frames_to_score(videos, protocol, every=settings.every, seed=settings.seed)
     homes = [Path(folder) / slug(predictor.name) for predictor in predictors]
     for home in homes:
         if homes.count(home) > 1:
             raise InputError(f"two predictors would write to {home}; give each a name of its own")
-    described = [
-        _describe(predictor, videos, frames, protocol, dataset=dataset, every=every, seed=seed, on_bad=on_bad)
-        for predictor in predictors
-    ]
+    described = [_describe(predictor, videos, frames, settings) for predictor in predictors]
     with world.together():
         if world.main:
             for home, what in zip(homes, described, strict=True):
@@ -114,17 +120,9 @@ def evaluate_dataset(
     total = sum(len(frames[video.id]) for video in own)
     done = total - sum(len(frames[task.video.id]) for task in work)
     if work:
-        pool = None if protocol.shuffled is None else FixationPool(videos, frames, protocol.shuffled, seed)
-        setting = _Setting(
-            predictors=tuple(predictors),
-            homes=tuple(homes),
-            protocol=protocol,
-            seed=seed,
-            frames=frames,
-            pool=pool,
-            on_bad=on_bad,
-        )
-        _run(setting, work, processes, done, total, progress)
+        pool = None if protocol.shuffled is None else FixationPool(videos, frames, protocol.shuffled, settings.seed)
+        job = _Job(predictors=tuple(predictors), homes=tuple(homes), settings=settings, frames=frames, pool=pool)
+        _run(job, work, workers.processes, done, total, progress)
     if not world.main:
         return None
     scored = [video for video in videos if frames[video.id]]
@@ -132,8 +130,7 @@ def evaluate_dataset(
         time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
     parts = [_read_parts(home, scored, frames, protocol) for home in homes]
     return [
-        _merge(home, predictor, rows, protocol, dataset=dataset, every=every, seed=seed)
-        for home, predictor, rows in zip(homes, predictors, parts, strict=True)
+        _merge(home, predictor, rows, settings) for home, predictor, rows in zip(homes, predictors, parts, strict=True)
     ]
 
 
@@ -168,38 +165,32 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Setting:
+class _Job:
     """What all tasks share; sent once to every worker process."""
 
-    predictors: tuple[Predictor, ...]
+    predictors: tuple[MapSource, ...]
     homes: tuple[Path, ...]
-    protocol: Protocol
-    seed: int
+    settings: EvaluationSettings
     frames: Mapping[str, Sequence[int]]
     pool: FixationPool | None
-    on_bad: Literal["raise", "count"]
 
     def score(self, task: _Task, threads: int | None = None, progress: Progress | None = None) -> int:
         """Score one video and write its rows; returns its number of frames."""
         results = evaluate_many(
             [self.predictors[i] for i in task.predictors],
             [task.video],
-            self.protocol,
-            seed=self.seed,
+            self.settings,
             frames=self.frames,
             pool=self.pool,
-            on_bad=self.on_bad,
             threads=threads,
             progress=progress,
         )
         for i, result in zip(task.predictors, results, strict=True):
-            write_rows(_part(self.homes[i], task.video), result.rows, self.protocol.metrics)
+            write_rows(_part(self.homes[i], task.video), result.rows, self.settings.protocol.metrics)
         return len(self.frames[task.video.id])
 
 
-def _run(
-    setting: _Setting, work: Sequence[_Task], processes: int, done: int, total: int, progress: Progress | None
-) -> None:
+def _run(job: _Job, work: Sequence[_Task], processes: int, done: int, total: int, progress: Progress | None) -> None:
     def report(finished: int) -> None:
         if progress is not None:
             progress(finished, total)
@@ -208,52 +199,31 @@ def _run(
     if processes == 1:
         for task in work:
             start = done
-            done += setting.score(task, progress=lambda frames, _, start=start: report(start + frames))
+            done += job.score(task, progress=lambda frames, _, start=start: report(start + frames))
         return
-    if setting.pool is not None and setting.pool.shuffled.scheme != "video":
-        setting.pool.fill()  # once, instead of once per process
-    spawn = multiprocessing.get_context("spawn")
+    if job.pool is not None and job.pool.shuffled.scheme != "video":
+        job.pool.fill()  # once, instead of once per process
     threads = max(1, (os.cpu_count() or 1) // processes)
-    with ProcessPoolExecutor(processes, spawn, initializer=_start_worker, initargs=(setting, threads)) as executor:
-        futures = [executor.submit(_work, task) for task in work]
-        try:
-            for future in as_completed(futures):
-                done += future.result()
-                report(done)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-_worker: _Setting | None = None  # of a worker process, set once when it starts
-
-
-def _start_worker(setting: _Setting, threads: int) -> None:
-    global _worker
-    _worker = setting
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; the videos at work are finished
-    torch.set_num_threads(threads)
-
-
-def _work(task: _Task) -> int:
-    assert _worker is not None
-    return _worker.score(task, threads=1)
+    for frames in in_processes(_Job.score, [(task, 1) for task in work], processes, shared=(job,), threads=threads):
+        done += frames
+        report(done)
 
 
 def _describe(
-    predictor: Predictor,
+    predictor: MapSource,
     videos: Sequence[AnnotatedVideo],
     frames: Mapping[str, Sequence[int]],
-    protocol: Protocol,
-    **options: object,
+    settings: EvaluationSettings,
 ) -> dict[str, Any]:
     """All that decides the numbers, as JSON values."""
     what = {
         "name": predictor.name,
         "predictor": dict(getattr(predictor, "metadata", {})),
-        "protocol": dataclasses.asdict(protocol),
+        "protocol": dataclasses.asdict(settings.protocol),
         "videos": {video.id: len(frames[video.id]) for video in videos},
-        **options,
+        "dataset": settings.dataset,
+        "on_bad": settings.on_bad,
+        **settings.facts(),
     }
     return json.loads(json.dumps(what, default=str))
 
@@ -304,24 +274,15 @@ def _read_parts(
     return rows
 
 
-def _merge(
-    home: Path,
-    predictor: Predictor,
-    rows: Sequence[FrameRow],
-    protocol: Protocol,
-    *,
-    dataset: str,
-    every: int,
-    seed: int,
-) -> Result:
+def _merge(home: Path, predictor: MapSource, rows: Sequence[FrameRow], settings: EvaluationSettings) -> Result:
+    protocol = settings.protocol
     metadata = {
-        "seed": seed,
-        "every": every,
+        **settings.facts(),
         "predictor": dict(getattr(predictor, "metadata", {})),
         "own_truth": isinstance(predictor, OwnTruth),
         **environment(),
     }
-    result = Result(name=predictor.name, dataset=dataset, protocol=protocol, rows=rows, metadata=metadata)
+    result = Result(name=predictor.name, dataset=settings.dataset, protocol=protocol, rows=rows, metadata=metadata)
     result.save(home)
     warn_about(result)
     return result

@@ -5,16 +5,12 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from saliency.errors import InputError, nearest
-from saliency.metrics.frame import METRICS as FUNCTIONS
-
-METRICS = ("cc", "nss", "auc_judd", "sim", "kld", "auc_shuffled")
-"""The metrics of a result, in the order of its columns."""
-
-LOWER_IS_BETTER = frozenset(name for name in METRICS if not FUNCTIONS[name].higher_is_better)
+from saliency.metrics.frame import METRICS, STANDARD, known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +82,7 @@ class Protocol:
     undefined: Literal["skip", "zero", "drop_frame", "poison"] = "skip"
     constant: Literal["defined", "undefined"] = "defined"
     shuffled: Shuffled | None = dataclasses.field(default_factory=Shuffled)
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = STANDARD
     max_frames: int | None = None
 
     def __post_init__(self) -> None:
@@ -105,11 +101,22 @@ class Protocol:
         for name, (good, what) in wanted.items():
             if not good:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}; give {what}")
-        unknown = sorted(set(self.metrics) - set(METRICS))
-        if unknown:
-            raise InputError(f"unknown metric '{unknown[0]}'{nearest(unknown[0], METRICS)}; known: {METRICS}")
-        if ("auc_shuffled" in self.metrics) != (self.shuffled is not None):
-            raise InputError(f"protocol '{self.name}' needs both `shuffled` and the metric 'auc_shuffled', or neither")
+        drawn = any("others" in METRICS[metric].needs for metric in known(self.metrics))
+        if drawn != (self.shuffled is not None):
+            raise InputError(
+                f"protocol '{self.name}' needs both `shuffled` and a metric with negatives (auc_shuffled), or neither"
+            )
+
+    def with_metrics(self, names: Sequence[str]) -> "Protocol":
+        """The same protocol with further metrics of the table `saliency.metrics.frame.METRICS`.
+
+        Its name stays: what it says of the metrics it had is the same.
+
+        Raises:
+            InputError: there is no such metric, or it needs negatives and the protocol has none.
+        """
+        wanted = {*self.metrics, *known(names)}
+        return dataclasses.replace(self, metrics=tuple(name for name in METRICS if name in wanted))
 
     def with_shuffled(self, scheme: Literal["dhf1k", "video", "all"]) -> "Protocol":
         """The same protocol with another source of shuffled negatives, which its name then tells.
@@ -151,7 +158,7 @@ def _are_names(value: Any) -> bool:
     )
 
 
-_WITHOUT_SHUFFLED = tuple(metric for metric in METRICS if metric != "auc_shuffled")
+_WITHOUT_SHUFFLED = tuple(name for name in STANDARD if "others" not in METRICS[name].needs)
 
 CANONICAL = Protocol(name="canonical")
 """Ours: maps as they are, exact areas, undefined frames skipped and counted, frame mean."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from saliency.errors import InputError
-from saliency.evaluation.protocols import LOWER_IS_BETTER, Protocol, Shuffled
+from saliency.evaluation.protocols import Protocol, Shuffled
 from saliency.io.atomic import write_atomic
-from saliency.metrics.frame import METRICS
+from saliency.metrics.frame import METRICS, lower_is_better
 
 FRAMES_FILE = "frames.csv"
 VIDEOS_FILE = "videos.csv"
@@ -224,7 +224,7 @@ class Result:
             "frames": len(self.rows),
             "data_hash": self.data_hash(),
             "flags": self.flag_counts(),
-            "lower_is_better": sorted(LOWER_IS_BETTER & set(self.protocol.metrics)),
+            "lower_is_better": sorted(filter(lower_is_better, self.protocol.metrics)),
             "summary": {metric: dataclasses.asdict(value) for metric, value in self.summary().items()},
         }
         return json.loads(json.dumps(content))

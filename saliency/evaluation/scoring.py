@@ -20,6 +20,12 @@ from saliency.io.transforms import resize_map
 from saliency.metrics.common import Maps, Points, as_points
 from saliency.metrics.frame import score as score_maps
 
+UNDEFINED_IF_CONSTANT = frozenset({"cc", "nss", "sim", "auc_shuffled"})
+"""What a constant prediction does not score under protocols that say so."""
+
+BASELINE_FLOOR = 1e-6
+"""Smallest value of a baseline as a share of its largest: where it says "never", no gain could be told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameTruth:
@@ -32,6 +38,7 @@ class FrameTruth:
         density: one map.
         fixations: the fixated pixels.
         others: the negatives of the shuffled AUC, none where the protocol has none.
+        baseline: one density that the information gain compares with, where it is asked for.
         flags: counts that are facts of the ground truth.
         checksum: CRC-32 of density and fixations as the data set gave them.
     """
@@ -42,124 +49,136 @@ class FrameTruth:
     density: Maps
     fixations: Points
     others: Points
+    baseline: Maps | None
     flags: Mapping[str, int]
     checksum: int
 
 
-def load_truth(video: AnnotatedVideo, frame: int, protocol: Protocol, pool: FixationPool | None) -> FrameTruth:
-    """Read one frame's ground truth and prepare it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """What all frames of an evaluation are scored with.
 
-    Raises:
-        InputError: a map is missing, unreadable or of the wrong size.
-    """
-    density, fixations = video.density(frame), video.fixations(frame)
-    return make_truth(video, frame, density, fixations, protocol, pool, video.points_outside(frame))
-
-
-def make_truth(
-    video: AnnotatedVideo,
-    frame: int,
-    density: np.ndarray,
-    fixations: np.ndarray,
-    protocol: Protocol,
-    pool: FixationPool | None,
-    outside_points: int = 0,
-) -> FrameTruth:
-    """Prepare ground truth that was made rather than read, see `load_truth`.
-
-    Args:
-        video: the frame's video.
-        frame: 0-based frame.
-        density: (H, W) float32 >= 0.
-        fixations: (H, W) bool.
-        protocol: decides the size and the negatives.
-        pool: the negatives' source; None gives none.
-        outside_points: gaze points that could not become fixations because they lie outside the image.
-    """
-    where = f"video {video.id}, frame {frame}"
-    for what, found in (("density", density.shape), ("fixation", fixations.shape)):
-        if tuple(found) != tuple(video.size):
-            raise InputError(
-                f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
-            )
-    if not (density.min() >= 0 and density.max() < np.inf):  # also catches NaN
-        raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
-    checksum = zlib.crc32(np.packbits(fixations).tobytes(), zlib.crc32(density.tobytes()))
-    negatives = np.zeros((0, 2), np.int64)
-    if protocol.shuffled is not None and pool is not None:
-        negatives = pool.others(video, frame, fixations)
-    points = np.argwhere(fixations)
-    size = (density.shape[0], density.shape[1])
-    if protocol.letterbox is not None and protocol.letterbox != size:
-        box = _Letterbox(size, protocol.letterbox)
-        density = box.map(torch.from_numpy(density)).numpy()
-        points = box.points(points)
-        size = protocol.letterbox
-    shape = torch.Size((1, *size))
-    mask = torch.zeros(shape, dtype=torch.bool)
-    mask[0, points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
-    n = int(mask.sum())
-    flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
-    flags["no_fixations"] = int(n == 0 or n == mask.numel())
-    flags["no_density"] = int(not density.any())
-    flags["outside_points"] = outside_points
-    return FrameTruth(
-        video=video.id,
-        frame=frame,
-        size=size,
-        density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
-        fixations=as_points(mask, shape, "fixations"),
-        others=as_points([torch.from_numpy(negatives)], shape, "others"),
-        flags=flags,
-        checksum=checksum,
-    )
-
-
-def score(
-    pred: Tensor,
-    truth: FrameTruth,
-    protocol: Protocol,
-    *,
-    size: tuple[int, int],
-    predictor: str,
-    on_bad: Literal["raise", "count"] = "raise",
-) -> FrameRow:
-    """Score one prediction.
-
-    Args:
-        pred: (h, w) real map of any size.
-        truth: of the same frame.
+    Attributes:
         protocol: how.
-        size: (H, W) of the video.
-        predictor: its name, for messages.
-        on_bad: what a NaN or infinite pixel does: raise, or leave the frame without scores and count it.
-
-    Raises:
-        InputError: the prediction is not one map, or not finite while `on_bad` says so.
+        pool: where the negatives of the shuffled AUC come from; None gives none.
+        baseline: (h, w) density >= 0 of any size that the information gain compares with; None where it is not
+            asked for.
+        on_bad: what a NaN or infinite pixel of a prediction does: raise, or leave the frame without scores and
+            count it.
     """
-    where = f"{predictor}, video {truth.video}, frame {truth.frame}"
-    if pred.ndim != 2 or not pred.numel():
-        raise InputError(f"{where}: the prediction is {tuple(pred.shape)}, expected one (H, W) map")
-    flags = dict(truth.flags)
-    flags["resized_pred"] = int(tuple(pred.shape) != tuple(size))
-    low, high = torch.aminmax(pred)  # NaN if any value is
-    if not bool(torch.isfinite(low) & torch.isfinite(high)):
-        if on_bad == "raise":
-            raise InputError(
-                f"{where}: the prediction has NaN or infinite values; mend the model, or count them (--count-bad)"
-            )
-        flags["bad_pred"] = 1
-        nothing = dict.fromkeys(protocol.metrics, float("nan"))
-        return FrameRow(truth.video, truth.frame, nothing, flags, truth.checksum)
-    maps = Maps(prepare(pred, size, protocol)[None])
-    constant = bool(maps.constant)
-    flags["constant_pred"] = int(constant)
-    names = {metric: _function(metric, protocol) for metric in protocol.metrics}
-    values = score_maps(maps, truth.density, truth.fixations, truth.others, names=names.values())
-    scores = {metric: float(values[name]) for metric, name in names.items()}
-    if constant and protocol.constant == "undefined":
-        scores.update({metric: float("nan") for metric in ("cc", "nss", "sim", "auc_shuffled") if metric in scores})
-    return FrameRow(truth.video, truth.frame, scores, flags, truth.checksum)
+
+    protocol: Protocol
+    pool: FixationPool | None = None
+    baseline: Tensor | None = None
+    on_bad: Literal["raise", "count"] = "raise"
+
+    def load_truth(self, video: AnnotatedVideo, frame: int) -> FrameTruth:
+        """Read one frame's ground truth and prepare it.
+
+        Raises:
+            InputError: a map is missing, unreadable or of the wrong size.
+        """
+        density, fixations = video.density(frame), video.fixations(frame)
+        return self.make_truth(video, frame, density, fixations, video.points_outside(frame))
+
+    def make_truth(
+        self,
+        video: AnnotatedVideo,
+        frame: int,
+        density: np.ndarray,
+        fixations: np.ndarray,
+        outside_points: int = 0,
+    ) -> FrameTruth:
+        """Prepare ground truth that was made rather than read, see `load_truth`.
+
+        Args:
+            video: the frame's video.
+            frame: 0-based frame.
+            density: (H, W) float32 >= 0.
+            fixations: (H, W) bool.
+            outside_points: gaze points that could not become fixations because they lie outside the image.
+
+        Raises:
+            InputError: a map has the wrong size, or the density negative or non-finite values.
+        """
+        where = f"video {video.id}, frame {frame}"
+        for what, found in (("density", density.shape), ("fixation", fixations.shape)):
+            if tuple(found) != tuple(video.size):
+                raise InputError(
+                    f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
+                )
+        if not (density.min() >= 0 and density.max() < np.inf):  # also catches NaN
+            raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
+        checksum = zlib.crc32(np.packbits(fixations).tobytes(), zlib.crc32(density.tobytes()))
+        negatives = np.zeros((0, 2), np.int64)
+        if self.protocol.shuffled is not None and self.pool is not None:
+            negatives = self.pool.others(video, frame, fixations)
+        points = np.argwhere(fixations)
+        own = size = (density.shape[0], density.shape[1])
+        letterbox = self.protocol.letterbox
+        if letterbox is not None and letterbox != size:
+            box = _Letterbox(size, letterbox)
+            density = box.map(torch.from_numpy(density)).numpy()
+            points = box.points(points)
+            size = letterbox
+        shape = torch.Size((1, *size))
+        mask = torch.zeros(shape, dtype=torch.bool)
+        mask[0, points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
+        n = int(mask.sum())
+        flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
+        flags["no_fixations"] = int(n == 0 or n == mask.numel())
+        flags["no_density"] = int(not density.any())
+        flags["outside_points"] = outside_points
+        return FrameTruth(
+            video=video.id,
+            frame=frame,
+            size=size,
+            density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
+            fixations=as_points(mask, shape, "fixations"),
+            others=as_points([torch.from_numpy(negatives)], shape, "others"),
+            baseline=None if self.baseline is None else _sized(self.baseline, own, letterbox),
+            flags=flags,
+            checksum=checksum,
+        )
+
+    def score(self, pred: Tensor, truth: FrameTruth, *, size: tuple[int, int], predictor: str) -> FrameRow:
+        """Score one prediction.
+
+        Args:
+            pred: (h, w) real map of any size.
+            truth: of the same frame.
+            size: (H, W) of the video.
+            predictor: its name, for messages.
+
+        Raises:
+            InputError: the prediction is not one map, or not finite while `on_bad` says so.
+        """
+        where = f"{predictor}, video {truth.video}, frame {truth.frame}"
+        if pred.ndim != 2 or not pred.numel():
+            raise InputError(f"{where}: the prediction is {tuple(pred.shape)}, expected one (H, W) map")
+        flags = dict(truth.flags)
+        flags["resized_pred"] = int(tuple(pred.shape) != tuple(size))
+        low, high = torch.aminmax(pred)  # NaN if any value is
+        protocol = self.protocol
+        if not bool(torch.isfinite(low) & torch.isfinite(high)):
+            if self.on_bad == "raise":
+                raise InputError(
+                    f"{where}: the prediction has NaN or infinite values; mend the model, or count them (--count-bad)"
+                )
+            flags["bad_pred"] = 1
+            nothing = dict.fromkeys(protocol.metrics, float("nan"))
+            return FrameRow(truth.video, truth.frame, nothing, flags, truth.checksum)
+        maps = Maps(prepare(pred, size, protocol)[None])
+        constant = bool(maps.constant)
+        flags["constant_pred"] = int(constant)
+        names = {metric: _function(metric, protocol) for metric in protocol.metrics}
+        values = score_maps(
+            maps, truth.density, truth.fixations, truth.others, truth.baseline, names=dict.fromkeys(names.values())
+        )
+        scores = {metric: float(values[name]) for metric, name in names.items()}
+        if constant and protocol.constant == "undefined":
+            scores |= dict.fromkeys(scores.keys() & UNDEFINED_IF_CONSTANT, float("nan"))
+        return FrameRow(truth.video, truth.frame, scores, flags, truth.checksum)
 
 
 def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
@@ -189,6 +208,14 @@ def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
     if protocol.letterbox is not None and protocol.letterbox != tuple(size):
         pred = _Letterbox(size, protocol.letterbox).map(pred)
     return pred
+
+
+def _sized(baseline: Tensor, size: tuple[int, int], letterbox: tuple[int, int] | None) -> Maps:
+    """The baseline at the size on which a frame is scored, above 0 everywhere."""
+    values = resize_map(baseline.float(), size)
+    if letterbox is not None and letterbox != size:
+        values = _Letterbox(size, letterbox).map(values)
+    return Maps(values.clamp_min(float(values.max()) * BASELINE_FLOOR)[None])
 
 
 def _function(metric: str, protocol: Protocol) -> str:

@@ -5,7 +5,9 @@ metrics ignore scale and offset (KL apart, which it does not report), so this lo
 """
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,30 @@ from PIL import Image, UnidentifiedImageError
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import frame_counts
 from saliency.errors import InputError
-from saliency.evaluation.video_run import Predictor, Progress
+from saliency.evaluation.dataset_run import POLL_SECONDS
+from saliency.evaluation.map_source import MapSource, Progress
 from saliency.io.transforms import resize_map
+from saliency.runtime.distributed import World
 
 log = logging.getLogger(__name__)
 
 TEST_VIDEOS = range(701, 1001)
 SIZE = (360, 640)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A submission that is complete.
+
+    Attributes:
+        folder: where it is.
+        maps: how many maps it holds.
+        videos: of how many videos.
+    """
+
+    folder: Path
+    maps: int
+    videos: int
 
 
 def dhf1k_test_frames() -> dict[str, int]:
@@ -30,7 +49,7 @@ def dhf1k_test_frames() -> dict[str, int]:
 
 
 def write_submission(
-    predictor: Predictor,
+    predictor: MapSource,
     videos: Sequence[AnnotatedVideo],
     folder: str | Path,
     *,
@@ -71,6 +90,30 @@ def write_submission(
         if progress is not None:
             progress(done, total)
     return method
+
+
+def submit(
+    predictor: MapSource,
+    videos: Sequence[AnnotatedVideo],
+    folder: str | Path,
+    *,
+    world: World,
+    progress: Progress | None = None,
+) -> Submitted | None:
+    """Write and check a submission; the processes that torchrun started share the videos.
+
+    Returns:
+        What was written; None on processes other than the main one.
+
+    Raises:
+        InputError: see `write_submission` and `check_submission`.
+    """
+    method = write_submission(predictor, videos[world.rank :: world.size], folder, progress=progress)
+    if not world.main:
+        return None
+    while not all(is_written(method, video) for video in videos):
+        time.sleep(POLL_SECONDS)  # for the other processes; torchrun ends all when one of them fails
+    return Submitted(folder=method, maps=check_submission(method), videos=len(videos))
 
 
 def is_written(method: str | Path, video: AnnotatedVideo) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,59 +20,31 @@ from torch import Tensor
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation import protocols
-from saliency.evaluation.protocols import CANONICAL
+from saliency.evaluation.map_source import MapSource, OwnTruth, Progress
 from saliency.evaluation.result import FrameRow, Result
-from saliency.evaluation.scoring import FrameTruth, load_truth, make_truth, score
+from saliency.evaluation.scoring import FrameTruth, Judge
+from saliency.evaluation.settings import USUAL, EvaluationSettings
 from saliency.evaluation.shuffled import FixationPool
 from saliency.runtime.environment import environment
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with the number of frames done and the number of all frames."""
-
-
-class Predictor(Protocol):
-    """Whatever gives a saliency map for a frame: a model, a baseline, a folder of maps."""
-
-    @property
-    def name(self) -> str:
-        """What tables call it; unique within an evaluation."""
-        ...
-
-    def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
-        """Yield (frame, (h, w) real map) for each of `frames`, in their (increasing) order."""
-        ...
-
-
-@runtime_checkable
-class OwnTruth(Protocol):
-    """A predictor that is not scored on the data set's ground truth, e.g. on a viewer it holds out."""
-
-    def truth(self, video: AnnotatedVideo, frame: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return density (H, W) float32, fixations (H, W) bool, and the points that lay outside the image."""
-        ...
-
 
 def evaluate(
-    predictor: Predictor,
+    predictor: MapSource,
     videos: Sequence[AnnotatedVideo],
-    protocol: protocols.Protocol = CANONICAL,
+    settings: EvaluationSettings = USUAL,
     **options: Any,
 ) -> Result:
     """Score one predictor; `options` are those of `evaluate_many`."""
-    return evaluate_many([predictor], videos, protocol, **options)[0]
+    return evaluate_many([predictor], videos, settings, **options)[0]
 
 
 def evaluate_many(
-    predictors: Sequence[Predictor],
+    predictors: Sequence[MapSource],
     videos: Sequence[AnnotatedVideo],
-    protocol: protocols.Protocol = CANONICAL,
+    settings: EvaluationSettings = USUAL,
     *,
-    every: int = 1,
-    seed: int = 0,
-    dataset: str = "",
-    on_bad: Literal["raise", "count"] = "raise",
     threads: int | None = None,
     progress: Progress | None = None,
     pool: FixationPool | None = None,
@@ -83,11 +55,7 @@ def evaluate_many(
     Args:
         predictors: each with a name of its own.
         videos: those to score.
-        protocol: how numbers are made.
-        every: score frames 0, `every`, 2 `every`, ... of each video.
-        seed: of everything that is drawn (negatives of the shuffled AUC, a protocol's frame subset).
-        dataset: data set and split as tables should show them.
-        on_bad: a NaN or infinite prediction raises, or counts as a bad frame without scores.
+        settings: all else that decides the numbers.
         threads: threads that read ground truth and score; default one per core, at most 8.
         progress: called after each frame.
         pool: where shuffled negatives come from; default the scored frames of `videos`. Give the pool of all
@@ -110,22 +78,24 @@ def evaluate_many(
         if not video.annotated:
             raise InputError(f"video {video.id} has no ground truth to score against; take an annotated split")
     part = pool is not None
+    protocol = settings.protocol
     if frames is None:
-        frames = frames_to_score(videos, protocol, every=every, seed=seed)
+        frames = frames_to_score(videos, protocol, every=settings.every, seed=settings.seed)
     if pool is None and protocol.shuffled is not None:
-        pool = FixationPool(videos, frames, protocol.shuffled, seed)
+        pool = FixationPool(videos, frames, protocol.shuffled, settings.seed)
+    baseline = None if settings.baseline is None else settings.baseline.map
+    judge = Judge(protocol=protocol, pool=pool, baseline=baseline, on_bad=settings.on_bad)
 
     def score_frame(video: AnnotatedVideo, frame: int, preds: Sequence[Tensor]) -> list[FrameRow]:
         truth: FrameTruth | None = None
         rows = []
         for predictor, pred in zip(predictors, preds, strict=True):
             if isinstance(predictor, OwnTruth):
-                density, fixations, outside = predictor.truth(video, frame)
-                judged = make_truth(video, frame, density, fixations, protocol, pool, outside)
+                judged = judge.make_truth(video, frame, *predictor.truth(video, frame))
             else:
-                truth = truth or load_truth(video, frame, protocol, pool)
+                truth = truth or judge.load_truth(video, frame)
                 judged = truth
-            rows.append(score(pred, judged, protocol, size=video.size, predictor=predictor.name, on_bad=on_bad))
+            rows.append(judge.score(pred, judged, size=video.size, predictor=predictor.name))
         return rows
 
     total = sum(len(frames[video.id]) for video in videos)
@@ -147,12 +117,12 @@ def evaluate_many(
     if not total:
         raise InputError("the videos have no frames to score; check `every` and the videos")
 
-    common = {"seed": seed, "every": every, **environment()}
+    common = {**settings.facts(), **environment()}
     results = []
     for predictor, own in zip(predictors, rows, strict=True):
         metadata = {**common, "predictor": dict(getattr(predictor, "metadata", {}))}
         metadata["own_truth"] = isinstance(predictor, OwnTruth)
-        result = Result(name=predictor.name, dataset=dataset, protocol=protocol, rows=own, metadata=metadata)
+        result = Result(name=predictor.name, dataset=settings.dataset, protocol=protocol, rows=own, metadata=metadata)
         if not part:
             warn_about(result)
         results.append(result)
@@ -185,7 +155,7 @@ def frames_to_score(
 
 
 def _in_step(
-    predictors: Sequence[Predictor], video: AnnotatedVideo, frames: Sequence[int]
+    predictors: Sequence[MapSource], video: AnnotatedVideo, frames: Sequence[int]
 ) -> Iterator[tuple[int, list[Tensor]]]:
     """Yield (frame, one map per predictor): the predictors advance together, so no map waits in memory."""
     streams = [iter(predictor.maps(video, frames)) for predictor in predictors]

@@ -6,11 +6,9 @@ items can be checked in parallel.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +25,7 @@ from saliency.errors import InputError
 from saliency.io.atomic import write_atomic
 from saliency.io.frames import open_frames
 from saliency.io.maps import read_density, read_fixations
+from saliency.runtime.pool import in_processes
 
 Kind = Literal[
     "missing_video",  # neither a video file nor a folder of frames
@@ -176,9 +175,8 @@ def verify(
         workers: processes; 0 works in this one.
         done: called with each video's result, in order.
     """
-    items = list(items)
     results: list[Checked] = []
-    for checked in _map(items, thorough, workers):
+    for checked in in_processes(_check, [(item, thorough) for item in items], workers, ordered=True):
         done(checked)
         results.append(checked)
     faults = [*extra, *(fault for checked in results for fault in checked.faults)]
@@ -194,14 +192,6 @@ def verify(
         faults=faults,
         register={c.id: (c.frames, *c.size) for c in results if c.size and not c.faults},
     )
-
-
-def _map(items: list[Item | AnnotatedVideo], thorough: bool, workers: int) -> Iterator[Checked]:
-    if workers < 2:
-        yield from (_check(item, thorough) for item in items)
-        return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_check, items, [thorough] * len(items))
 
 
 def _check(item: Item | AnnotatedVideo, thorough: bool) -> Checked:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,8 +13,9 @@ from PIL import Image
 
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
+from saliency.evaluation.dataset_run import slug
+from saliency.evaluation.map_source import MapSource, OwnTruth
 from saliency.evaluation.result import FrameRow, Result
-from saliency.evaluation.video_run import OwnTruth, Predictor
 from saliency.inference.overlay import Overlay
 from saliency.io.atomic import write_atomic
 from saliency.io.transforms import resize_map
@@ -57,9 +58,29 @@ def choose(result: Result, n: int, metric: str) -> list[Choice]:
     ]
 
 
+def write_galleries(
+    results: Sequence[Result],
+    sources: Sequence[MapSource],
+    videos: Sequence[AnnotatedVideo],
+    folder: Path,
+    *,
+    n: int,
+    metric: str,
+) -> Iterator[Path]:
+    """Write `gallery.html` into the folder of each result of `evaluate_dataset` and yield its path.
+
+    Frames are ordered by `metric`; by NSS where a result has no value of it (those scored on single observers have
+    no density metrics).
+    """
+    for result, source in zip(results, sources, strict=True):
+        means = result.means()
+        own = "nss" if means.get(metric) is None and means.get("nss") is not None else metric
+        yield write_gallery(result, source, videos, folder / slug(result.name) / "gallery.html", n=n, metric=own)
+
+
 def write_gallery(
     result: Result,
-    predictor: Predictor,
+    predictor: MapSource,
     videos: Sequence[AnnotatedVideo],
     path: str | Path,
     *,
@@ -117,7 +138,7 @@ def write_gallery(
 
 
 def _pictures(
-    rows: Sequence[FrameRow], predictor: Predictor, videos: dict[str, AnnotatedVideo]
+    rows: Sequence[FrameRow], predictor: MapSource, videos: dict[str, AnnotatedVideo]
 ) -> dict[tuple[str, int], dict[str, str]]:
     """(video, frame) -> caption -> picture as a data address."""
     pictures = {}

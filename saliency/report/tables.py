@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from saliency.errors import InputError, nearest
-from saliency.evaluation.protocols import LOWER_IS_BETTER, METRICS
 from saliency.evaluation.result import Result
+from saliency.metrics.frame import METRICS, lower_is_better
 from saliency.report.statistics import Interval, bootstrap_mean, holm, sign_flip_test
 
 Kind = Literal["model", "baseline", "ceiling", "published"]
@@ -39,7 +39,8 @@ class LeaderboardRow:
         stage: ``"scratch"``, ``"control"``, ``"bi_kd"``, ... or empty.
         kind: a ``"ceiling"`` (scored on a ground truth of its own) and a ``"published"`` row never count as best.
         protocol: name of the protocol behind the numbers.
-        settings: what the protocol of that name was; rows that differ here are never compared. Empty: not known.
+        settings: what the protocol of that name was, and what information gains compare with; rows that differ here
+            are never compared. Empty: not known.
         scored: fingerprint of the frames that were scored. Empty: not known.
         truth: fingerprint of their ground truth. Empty: not known.
         averaging: what the means are taken over: frames or the videos' means.
@@ -100,7 +101,7 @@ class LeaderboardRow:
             stage=stage,
             kind=kind or ("ceiling" if result.metadata.get("own_truth") else "model"),
             protocol=result.protocol.name,
-            settings=dataclasses.asdict(result.protocol),
+            settings={**dataclasses.asdict(result.protocol), "baseline": result.metadata.get("baseline")},
             scored=result.frames_hash(),
             truth=result.data_hash(),
             averaging=result.protocol.averaging,
@@ -351,7 +352,7 @@ def _column(
 ) -> list[Cell]:
     """The cells of one metric for all rows."""
     contenders = [row.metrics.get(metric) for row in rows if row.kind in ("model", "baseline")]
-    values = sorted({v for v in contenders if v is not None}, reverse=metric not in LOWER_IS_BETTER)
+    values = sorted({v for v in contenders if v is not None}, reverse=not lower_is_better(metric))
     tests: list[float | None] = []
     for row in rows:
         compare = against is not None and row is not against and row.kind in ("model", "baseline")

@@ -9,22 +9,24 @@ import torch
 from PIL import Image
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run, Stage
 from saliency.data.video import AnnotatedVideo, VideoData
 from saliency.evaluation.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
+from saliency.evaluation.map_source import MapSource
 from saliency.evaluation.protocols import CANONICAL
 from saliency.evaluation.result import Result
-from saliency.evaluation.video_run import Predictor, evaluate_many
+from saliency.evaluation.settings import EvaluationSettings
+from saliency.evaluation.video_run import evaluate_many
 from saliency.inference.overlay import Overlay, side_by_side
 from saliency.io.transforms import resize_map
 from saliency.io.weights import load_model
 from saliency.report.leaderboard import write_leaderboard
 from saliency.report.tables import LeaderboardRow
 from saliency.runtime.distributed import pick_device
+from saliency.runtime.progress import progress_bar
 from saliency.training.run_folder import best_file
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class TransferReport:
             known = [OneVersusRest(name="one observer against the others", predict="rest")]
             ceiling = [OneVersusRest(name="other observers against one", predict="one")]
             has_observers = videos[0].observers() is not None
-            predictors: list[Predictor] = [p for _, p in models]
+            predictors: list[MapSource] = [p for _, p in models]
             predictors += [*floor, *(known + ceiling if has_observers else [])]
             results = _evaluate(predictors, videos, split, every)
             for predictor, result in zip(predictors, results, strict=True):
@@ -141,18 +143,10 @@ def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -
 
 
 def _evaluate(
-    predictors: Sequence[Predictor], videos: Sequence[AnnotatedVideo], split: str, every: int
+    predictors: Sequence[MapSource], videos: Sequence[AnnotatedVideo], split: str, every: int
 ) -> list[Result]:
-    console = Console(stderr=True)
     # negatives of the shuffled AUC come from other videos, or from other frames where there is only one video
     protocol = CANONICAL if len(videos) > 1 else CANONICAL.with_shuffled("video")
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"scoring {split}")
-        return evaluate_many(
-            predictors,
-            videos,
-            protocol,
-            every=every,
-            dataset=split,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    settings = EvaluationSettings(protocol=protocol, every=every, dataset=split)
+    with progress_bar(f"scoring {split}") as bar:
+        return evaluate_many(predictors, videos, settings, progress=bar.reach)

@@ -1,11 +1,24 @@
 """The one progress bar: on a terminal, with what is done, how fast, and how long it will take."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+
+class Bar(Protocol):
+    """A bar that can be moved."""
+
+    def __call__(self, steps: int = 1) -> None:
+        """Move it by some steps."""
+        ...
+
+    def reach(self, done: int, total: int) -> None:
+        """Move it to `done` of `total`."""
+        ...
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> Iterator[Callable[[int], None]]:
+def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> Iterator[Bar]:
     """Show a bar on standard error while inside; nothing where that is no terminal.
 
     Args:
@@ -14,7 +27,7 @@ def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> 
         shown: False shows nothing (processes that are not the main one).
 
     Yields:
-        The function that moves the bar by a number of steps.
+        The bar: called with a number of steps it moves by these, `reach` says where it is and how long it is.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -29,6 +42,16 @@ def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> 
             speed = task.finished_speed or task.speed
             return Text(f"{speed:.1f}/s" if speed else ".../s", style="cyan")
 
+    class Moved:
+        """The bar of one task."""
+
+        def __call__(self, steps: int = 1) -> None:
+            bar.advance(task, steps)
+
+        def reach(self, done: int, total: int) -> None:
+            """Move the bar to `done` of `total`."""
+            bar.update(task, completed=done, total=total)
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -39,4 +62,4 @@ def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> 
     )
     with Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda steps: bar.advance(task, steps)
+        yield Moved()

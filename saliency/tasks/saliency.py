@@ -8,17 +8,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from saliency.metrics.auc import auc_judd
-from saliency.metrics.cc import cc
-from saliency.metrics.kld import kld
-from saliency.metrics.nss import nss
-from saliency.metrics.sim import sim
+from saliency.metrics import frame
 from saliency.types import InputSpec, SaliencyTarget
 
 EPSILON = 2.2204e-16
 """The constant of the MIT KL formula as the published training code writes it."""
 
 Metric = Callable[[Tensor, SaliencyTarget], Tensor]
+
+SCORES = tuple(name for name in frame.STANDARD if {"density", "fixations"}.issuperset(frame.METRICS[name].needs))
+"""The metrics that need no more than a target has, by their names in the table of metrics."""
+
+
+def _of_target(metric: frame.Metric) -> Metric:
+    """A metric as a function of prediction and target."""
+    return lambda pred, target: metric.function(pred, *(getattr(target, need) for need in metric.needs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +57,7 @@ class SaliencyTask:
     direction: Literal["forward", "reverse"] = "forward"
     monitor: str = "cc"
 
-    metrics: ClassVar[Mapping[str, Metric]] = {
-        "cc": lambda pred, target: cc(pred, target.density),
-        "kld": lambda pred, target: kld(pred, target.density),
-        "sim": lambda pred, target: sim(pred, target.density),
-        "nss": lambda pred, target: nss(pred, target.fixations),
-        "auc_judd": lambda pred, target: auc_judd(pred, target.fixations),
-    }
+    metrics: ClassVar[Mapping[str, Metric]] = {name: _of_target(frame.METRICS[name]) for name in SCORES}
 
     def align(self, output: Tensor, target: SaliencyTarget) -> Tensor:
         """Resize a model's maps (B, h, w) to the target's grid, bilinear with half-pixel centres.

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader
 from saliency.config.run import Fingerprint, Run, Samples, Stage, Training
 from saliency.distillation.base import check_heads, combine
 from saliency.errors import InputError
-from saliency.evaluation.protocols import LOWER_IS_BETTER
 from saliency.io.weights import save_model
+from saliency.metrics.frame import lower_is_better
 from saliency.runtime import interrupt
 from saliency.runtime.distributed import World, join
 from saliency.tasks.base import Pictures, Task
@@ -375,7 +375,7 @@ class Trainer:
         facts |= {f"val_{name}": f"{score:.6g}" for name, score in scores.items()}
         for metric in dict.fromkeys((monitor, *self.run.train.keep_best)):
             file = learner.name if metric == monitor else f"{learner.name}.{metric}"
-            value = -scores[metric] if metric == "loss" or metric in LOWER_IS_BETTER else scores[metric]
+            value = -scores[metric] if metric == "loss" or lower_is_better(metric) else scores[metric]
             best = progress.best.get(file)
             if not math.isfinite(value) or (best is not None and value <= best):
                 continue

@@ -1,5 +1,6 @@
 """tools/evaluate.py and tools/leaderboard.py on tiny videos."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -132,8 +133,8 @@ def test_one_videos_maps_may_lie_in_the_folder_itself(data, weights, tmp_path):
 def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
     for stage in ("scratch", "control"):
         run("evaluate", "--data", str(data), "--baselines", "chance", "--out", str(tmp_path / stage))
-        path = tmp_path / stage / "chance" / "summary.json"
-        path.write_text(path.read_text().replace('"name": "chance"', f'"name": "net/{stage}"'))
+        folder = tmp_path / stage / "chance"
+        dataclasses.replace(Result.load(folder), name=f"net/{stage}").save(folder)
     run("leaderboard", str(tmp_path), "--out", str(tmp_path / "table"), "--formats", "md")
     assert "| net | scratch → control |" in capsys.readouterr().out
 

@@ -19,6 +19,7 @@ from saliency.evaluation.baselines import (
     mean_train_map,
     read_map,
 )
+from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate, evaluate_many, oddities
 from saliency.inference.predictor import Predictor
 from saliency.types import InputSpec
@@ -97,7 +98,7 @@ def test_others_predict_the_observer_who_is_held_out(gaze_video):
 def test_one_predicts_the_others(gaze_video):
     videos = [gaze_video("001", observers=8), gaze_video("002", observers=8)]
     ceiling, floor = evaluate_many(
-        [OneVersusRest(), OneVersusRest(name="one observer", predict="rest")], videos, seed=0
+        [OneVersusRest(), OneVersusRest(name="one observer", predict="rest")], videos, EvaluationSettings(seed=0)
     )
     assert all(value is not None for value in floor.means().values())
     assert 0 < floor.means()["nss"] < ceiling.means()["nss"] * 1.5

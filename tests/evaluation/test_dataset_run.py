@@ -13,9 +13,10 @@ import torch
 from saliency.errors import InputError
 from saliency.evaluation import dataset_run as evaluation
 from saliency.evaluation.baselines import FixedMap, OneVersusRest, chance
-from saliency.evaluation.dataset_run import evaluate_dataset, share, slug
+from saliency.evaluation.dataset_run import Workers, evaluate_dataset, share, slug
 from saliency.evaluation.protocols import CANONICAL, DHF1K
 from saliency.evaluation.result import Result
+from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate
 from saliency.runtime.distributed import World
 
@@ -43,9 +44,13 @@ def test_results_are_saved_and_equal_a_plain_evaluation(gaze_video, tmp_path):
     videos = [gaze_video("001"), gaze_video("002")]
     seen = []
     (result,) = evaluate_dataset(
-        [Counting()], videos, tmp_path, dataset="toy", progress=lambda done, total: seen.append((done, total))
+        [Counting()],
+        videos,
+        tmp_path,
+        EvaluationSettings(dataset="toy"),
+        progress=lambda done, total: seen.append((done, total)),
     )
-    plain = evaluate(Counting(), videos, dataset="toy")
+    plain = evaluate(Counting(), videos, EvaluationSettings(dataset="toy"))
     assert result.summary() == plain.summary() and list(result.rows) == list(plain.rows)
     loaded = Result.load(tmp_path / slug("model/scratch"))
     assert loaded.means() == plain.means()
@@ -86,11 +91,15 @@ def test_another_predictor_can_join_later(gaze_video, tmp_path):
 )
 def test_another_evaluation_is_not_mixed_in(gaze_video, tmp_path, change, named):
     videos = [gaze_video("001"), gaze_video("002")]
-    usual = {"predictors": [Counting()], "videos": videos, "folder": tmp_path, "protocol": CANONICAL}
-    evaluate_dataset(**usual)
+    usual = {"predictors": [Counting()], "protocol": CANONICAL}
+
+    def evaluate_dataset_as(*, predictors, restart=False, **settings):
+        return evaluate_dataset(predictors, videos, tmp_path, EvaluationSettings(**settings), restart=restart)
+
+    evaluate_dataset_as(**usual)
     with pytest.raises(InputError, match=rf"holds another evaluation \(other .*{named}.*--restart"):
-        evaluate_dataset(**usual | change)
-    results = evaluate_dataset(**usual | change, restart=True)
+        evaluate_dataset_as(**usual | change)
+    results = evaluate_dataset_as(**usual | change, restart=True)
     assert results is not None
 
 
@@ -147,12 +156,16 @@ def test_processes_of_torchrun_share_the_videos_and_make_the_whole(gaze_video, t
     monkeypatch.setattr(evaluation, "POLL_SECONDS", 0.01)
     videos = [gaze_video(f"{i:03d}", frames=4 + i) for i in (1, 2, 3, 4)]
     models = [Counting(), Counting()]
-    found, none = in_two_threads(lambda world: evaluate_dataset([models[world.rank]], videos, tmp_path, world=world))
+    found, none = in_two_threads(
+        lambda world: evaluate_dataset([models[world.rank]], videos, tmp_path, workers=Workers(world=world))
+    )
     assert none is None and found is not None
     assert list(found[0].rows) == list(evaluate(Counting(), videos).rows)
     assert [model.asked for model in models] == [8 + 6, 7 + 5]  # every frame once
     found, _ = in_two_threads(
-        lambda world: evaluate_dataset([models[world.rank]], videos, tmp_path, restart=True, world=world)
+        lambda world: evaluate_dataset(
+            [models[world.rank]], videos, tmp_path, restart=True, workers=Workers(world=world)
+        )
     )
     assert found is not None and [model.asked for model in models] == [28, 24]  # nobody took the old for done
 
@@ -163,7 +176,7 @@ def test_another_evaluation_is_refused_by_all_processes(gaze_video, tmp_path):
 
     def again(world: World) -> None:
         with pytest.raises((InputError, SystemExit)):
-            evaluate_dataset([Counting()], videos, tmp_path, every=2, world=world)
+            evaluate_dataset([Counting()], videos, tmp_path, EvaluationSettings(every=2), workers=Workers(world=world))
 
     in_two_threads(again)
 
@@ -196,7 +209,7 @@ def test_torchrun_gives_the_numbers_of_one_process(mini_like, tmp_path):
 
 def test_worker_processes_give_the_same_rows(mini_like, tmp_path):
     predictors = [FixedMap(name="ramp", map=MAP), OneVersusRest()]
-    many = evaluate_dataset(predictors, mini_like, tmp_path / "many", processes=2)
+    many = evaluate_dataset(predictors, mini_like, tmp_path / "many", workers=Workers(processes=2))
     one = evaluate_dataset(predictors, mini_like, tmp_path / "one")
     for a, b in zip(many, one, strict=True):
         assert a.data_hash() == b.data_hash()
@@ -207,9 +220,9 @@ def test_worker_processes_give_the_same_rows(mini_like, tmp_path):
 def test_errors_of_worker_processes_arrive_as_one_line(mini_like, tmp_path):
     broken = FixedMap(name="nan", map=torch.full((9, 16), float("nan")))
     with pytest.raises(InputError, match="nan, video 1, frame 0: the prediction has NaN"):
-        evaluate_dataset([broken], mini_like, tmp_path, processes=2)
+        evaluate_dataset([broken], mini_like, tmp_path, workers=Workers(processes=2))
 
 
 def test_processes_are_at_least_one(gaze_video, tmp_path):
     with pytest.raises(InputError, match="processes must be at least 1"):
-        evaluate_dataset([chance()], [gaze_video()], tmp_path, processes=0)
+        evaluate_dataset([chance()], [gaze_video()], tmp_path, workers=Workers(processes=0))

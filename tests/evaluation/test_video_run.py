@@ -21,6 +21,7 @@ from saliency.evaluation.protocols import (
 )
 from saliency.evaluation.result import Result
 from saliency.evaluation.scoring import prepare
+from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.shuffled import FixationPool
 from saliency.evaluation.video_run import evaluate, evaluate_many, frames_to_score, oddities
 from saliency.metrics.auc import auc_judd, auc_shuffled
@@ -61,7 +62,7 @@ def same(a: Result, b: Result) -> bool:
 
 def test_scores_are_those_of_the_metrics(gaze_video):
     videos = [gaze_video("001"), gaze_video("002")]
-    result = evaluate(Blobs(), videos, dataset="toy")
+    result = evaluate(Blobs(), videos, EvaluationSettings(dataset="toy"))
     pool = FixationPool(videos, frames_to_score(videos, CANONICAL), CANONICAL.shuffled, 0)
     row = result.rows[7]
     assert (row.video, row.frame) == ("002", 1)
@@ -99,10 +100,10 @@ def test_threads_and_company_do_not_change_the_numbers(gaze_video, threads):
 
 def test_a_shard_gives_the_same_rows_with_the_pool_of_all_videos(gaze_video):
     videos = [gaze_video(f"{i:03d}") for i in range(1, 5)]
-    whole = evaluate(Blobs(), videos, every=2, seed=3)
+    whole = evaluate(Blobs(), videos, EvaluationSettings(every=2, seed=3))
     frames = frames_to_score(videos, CANONICAL, every=2, seed=3)
     pool = FixationPool(videos, frames, CANONICAL.shuffled, 3)
-    part = evaluate(Blobs(), videos[2:3], every=2, seed=3, pool=pool, frames=frames)
+    part = evaluate(Blobs(), videos[2:3], EvaluationSettings(every=2, seed=3), pool=pool, frames=frames)
     assert same(dataclasses.replace(whole, rows=[r for r in whole.rows if r.video == "003"]), part)
 
 
@@ -158,7 +159,7 @@ def test_single_video_has_no_shuffled_auc_unless_the_scheme_allows_it(gaze_video
     assert result.means()["auc_shuffled"] is None
     assert result.summary()["auc_shuffled"].n_unusable == 6
     assert "with_shuffled" in caplog.text
-    own = evaluate(Blobs(), [gaze_video("002")], CANONICAL.with_shuffled("video"))
+    own = evaluate(Blobs(), [gaze_video("002")], EvaluationSettings(protocol=CANONICAL.with_shuffled("video")))
     assert own.means()["auc_shuffled"] is not None
     assert own.protocol.name == "canonical+shuffled-video"
 
@@ -166,7 +167,9 @@ def test_single_video_has_no_shuffled_auc_unless_the_scheme_allows_it(gaze_video
 def test_counts_of_valid_unusable_and_bad_frames(gaze_video):
     video = gaze_video(blank=(2,))
     nan = torch.full((36, 64), float("nan"))
-    result = evaluate(Blobs(replace={4: nan, 5: torch.ones(36, 64)}), [video, gaze_video("002")], on_bad="count")
+    result = evaluate(
+        Blobs(replace={4: nan, 5: torch.ones(36, 64)}), [video, gaze_video("002")], EvaluationSettings(on_bad="count")
+    )
     nss_summary = result.summary()["nss"]
     assert (nss_summary.n_total, nss_summary.n_valid) == (12, 9)
     assert (nss_summary.n_unusable, nss_summary.n_bad) == (1, 2)
@@ -197,7 +200,8 @@ def test_frame_and_video_means(gaze_video):
     assert summary.mean == summary.frame_mean
     assert result.per_video("nss") == {"001": pytest.approx(first), "002": pytest.approx(second)}
     assert (
-        evaluate(Blobs(), videos, MSU).summary()["cc"].mean == evaluate(Blobs(), videos, MSU).summary()["cc"].video_mean
+        evaluate(Blobs(), videos, EvaluationSettings(protocol=MSU)).summary()["cc"].mean
+        == evaluate(Blobs(), videos, EvaluationSettings(protocol=MSU)).summary()["cc"].video_mean
     )
 
 
@@ -206,7 +210,7 @@ def test_rules_for_undefined_values(gaze_video, rule, expected):
     video = gaze_video(frames=2, blank=(1,))
     half = torch.from_numpy(video.density(0))
     protocol = dataclasses.replace(VINET, blur=0.0, undefined=rule)
-    result = evaluate(Blobs(replace={0: half, 1: half}), [video], protocol)
+    result = evaluate(Blobs(replace={0: half, 1: half}), [video], EvaluationSettings(protocol=protocol))
     scale = result.values("sim")[0]
     assert scale == pytest.approx(1)
     mean = result.summary()["sim"].frame_mean
@@ -216,7 +220,9 @@ def test_rules_for_undefined_values(gaze_video, rule, expected):
 def test_drop_frame_takes_all_values_of_the_frame(gaze_video):
     video = gaze_video(frames=3)
     protocol = dataclasses.replace(VINET, blur=0.0, undefined="drop_frame")
-    result = evaluate(Blobs(replace={1: torch.ones(36, 64)}), [video], protocol)  # constant: no CC, still a KLD
+    result = evaluate(
+        Blobs(replace={1: torch.ones(36, 64)}), [video], EvaluationSettings(protocol=protocol)
+    )  # constant: no CC, still a KLD
     assert not math.isnan(result.rows[1].scores["kld"])
     assert math.isnan(result.values("kld")[1])
     assert result.summary()["kld"].n_valid == 2
@@ -227,7 +233,7 @@ def test_constant_predictions_score_or_not(gaze_video):
     videos = [gaze_video("001"), gaze_video("002")]
     means = evaluate(constant, videos).means()
     assert (means["cc"], means["nss"], means["auc_shuffled"]) == (0.0, 0.0, 0.5)
-    assert evaluate(constant, videos, DHF1K).means()["cc"] is None
+    assert evaluate(constant, videos, EvaluationSettings(protocol=DHF1K)).means()["cc"] is None
 
 
 def test_prepare_follows_the_protocol():
@@ -249,14 +255,18 @@ def test_prepare_follows_the_protocol():
 def test_letterbox_keeps_fixations_on_the_map_they_were_on(gaze_video):
     video = gaze_video(size=(72, 64))
     own = Blobs(replace={i: torch.from_numpy(video.density(i)) for i in range(6)})
-    means = evaluate(own, [video], MSU).means()
+    means = evaluate(own, [video], EvaluationSettings(protocol=MSU)).means()
     assert means["cc"] == pytest.approx(1)
     assert means["auc_judd"] > 0.98
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda protocol: protocol.name)
 def test_saved_results_come_back(gaze_video, tmp_path, protocol):
-    result = evaluate(Blobs(), [gaze_video("001", blank=(1,)), gaze_video("002")], protocol, dataset="toy")
+    result = evaluate(
+        Blobs(),
+        [gaze_video("001", blank=(1,)), gaze_video("002")],
+        EvaluationSettings(protocol=protocol, dataset="toy"),
+    )
     result.save(tmp_path)
     loaded = Result.load(tmp_path)
     assert same(loaded, result)
@@ -346,7 +356,7 @@ def test_nothing_to_evaluate(gaze_video):
     with pytest.raises(InputError, match="has no ground truth"):
         evaluate(Blobs(), [dataclasses.replace(video, annotated=False)])
     with pytest.raises(InputError, match="every must be at least 1"):
-        evaluate(Blobs(), [video], every=0)
+        evaluate(Blobs(), [video], EvaluationSettings(every=0))
     with pytest.raises(InputError, match="same id"):
         evaluate(Blobs(), [video, video])
 
