@@ -21,7 +21,8 @@ class Optimizer:
         name: ``adam`` couples weight decay with the gradient (the papers' choice), ``adamw`` does not.
         lr: learning rate.
         weight_decay: weight decay of all parameters, unless `decay_norms` is False.
-        schedule: ``constant``, or from `lr` to 0 over the stage by half a ``cosine`` or by ``poly`` (power 0.9).
+        schedule: ``constant``, or from `lr` to 0 over the stage by half a ``cosine`` or by ``poly`` (power 0.9), or
+            ``trapezoid``: constant, and over the last fifth of the stage linearly to 0 (Hägele et al., NeurIPS 2024).
         warmup_steps: steps over which the rate rises linearly from 0.
         clip_norm: largest norm of the learner's whole gradient; None leaves it alone.
         lr_factors: part of a parameter's name -> factor of its learning rate, e.g. a slower backbone.
@@ -31,7 +32,7 @@ class Optimizer:
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-4
     weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "poly"] = "constant"
+    schedule: Literal["constant", "cosine", "poly", "trapezoid"] = "constant"
     warmup_steps: int = 0
     clip_norm: float | None = None
     lr_factors: dict[str, float] = field(default_factory=dict)
@@ -104,6 +105,8 @@ class Training:
         log_every: steps between log lines; the loop waits for the device only there.
         max_bad_steps: a learner is stopped after this many non-finite steps in a row.
         threads: CPU threads of the main process; None leaves torch's choice.
+        ema: a learner's weights are also averaged over the steps, each step keeping this share of the average
+            (less at the beginning: `saliency.training.average`); the average is what is validated and kept. 0: not.
     """
 
     batch_size: int = 4
@@ -123,11 +126,14 @@ class Training:
     log_every: int = 20
     max_bad_steps: int = 10
     threads: int | None = None
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulate", "validate_every", "checkpoint_every", "keep", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be split into accumulate={self.accumulate} equal parts"

@@ -119,7 +119,8 @@ class SaliencyTask:
     def picture(self, inputs: Tensor, target: SaliencyTarget, pred: Tensor, spec: InputSpec) -> Tensor:
         """(3, H, W) uint8: the target frame, the ground truth and the prediction, each map up to its peak."""
         size = target.density.shape[-2:]
-        frame = inputs[0, :, spec.offsets.index(min(spec.offsets, key=abs))].float()  # (3, h, w)
+        shown = min(spec.offsets.index(min(spec.offsets, key=abs)), inputs.shape[2] - 1)  # stills may come as one frame
+        frame = inputs[0, :, shown].float()  # (3, h, w)
         mean, std = (frame.new_tensor(values)[:, None, None] for values in (spec.mean, spec.std))
         frame = F.interpolate((frame * std + mean)[None], size, mode="bilinear", align_corners=False)[0]  # (3, H, W)
         maps = [each[0].float() / each[0].amax().clamp(min=1e-12) for each in (target.density, pred)]

@@ -12,6 +12,7 @@ from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.errors import InputError
 from saliency.io.weights import load_weights
 from saliency.runtime.distributed import World
+from saliency.training.average import copy_of
 from saliency.training.checkpoint import Checkpoint
 from saliency.training.optimization import make_optimizer
 from saliency.training.run_folder import best_file
@@ -36,6 +37,7 @@ class Trained:
         skipped: () non-finite steps in all, on the device.
         flags: for each step since the last log line, () whether it was non-finite, on the device.
         stopped: whether it was taken out of the run.
+        average: the running average of its weights, which is what is scored and kept; None: the weights are.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Trained:
     skipped: Tensor
     flags: list[Tensor] = field(default_factory=list)
     stopped: bool = False
+    average: nn.Module | None = None
+
+    @property
+    def scored(self) -> nn.Module:
+        """The module that is validated and kept."""
+        return self.model if self.average is None else self.average
 
     @property
     def active(self) -> bool:
@@ -117,6 +125,9 @@ def make_learners(
         elif weights is not None:
             load_weights(model, weights)
         model.to(world.device).train(trained)
+        average = copy_of(model) if trained and run.train.ema else None
+        if average is not None and state is not None:
+            average.load_state_dict(dict(state.models[f"{name}.average"]))
         if not trained:
             model.requires_grad_(False)
         learner = Trained(
@@ -130,6 +141,7 @@ def make_learners(
             bad_steps=torch.tensor(float(progress.bad_steps.get(name, 0)), device=world.device),
             skipped=torch.tensor(float(progress.skipped.get(name, 0)), device=world.device),
             stopped=name in progress.stopped,
+            average=average,
         )
         if state is not None and learner.optimizer is not None:
             learner.optimizer.load_state_dict(state.optimizers[name])

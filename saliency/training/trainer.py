@@ -26,7 +26,7 @@ from saliency.metrics.frame import lower_is_better
 from saliency.runtime import interrupt
 from saliency.runtime.distributed import World, join
 from saliency.tasks.base import Pictures, Task
-from saliency.training import checkpoint, run_folder
+from saliency.training import average, checkpoint, run_folder
 from saliency.training.bf16_guard import Bf16Guard
 from saliency.training.checkpoint import Checkpoint
 from saliency.training.learners import Progress, Trained, make_learners
@@ -325,6 +325,8 @@ class Trainer:
         learner.optimizer.found_inf = bad  # pyright: ignore[reportAttributeAccessIssue]
         learner.optimizer.grad_scale = scale  # pyright: ignore[reportAttributeAccessIssue]
         learner.optimizer.step()
+        if learner.average is not None:
+            average.follow(learner.average, learner.model, self.run.train.ema, number)
 
     # Validation, logging, saving
 
@@ -341,12 +343,12 @@ class Trainer:
         loader = self._validation_loader(limit)
         tallies = {learner.name: Tally(self.run.task) for learner in learners}
         for learner in learners:
-            learner.model.eval()
-            self.world.share_buffers(learner.model)
+            learner.scored.eval()
+            self.world.share_buffers(learner.scored)
         for number, raw in enumerate(loader):
             batch = self.validation.prepare(raw, self.device)
             for learner in learners:
-                pred = self.run.task.align(learner.model(batch.inputs[learner.view]), batch.target)
+                pred = self.run.task.align(learner.scored(batch.inputs[learner.view]), batch.target)
                 tallies[learner.name].add(pred, batch.target)
                 if number == 0 and self.world.main and isinstance(self.run.task, Pictures):
                     spec = learner.config.model.input
@@ -383,7 +385,7 @@ class Trainer:
             if self.world.main:
                 path = best_file(self.folder, stage.name, file)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_model(path, learner.model, learner.config.model, facts)
+                save_model(path, learner.scored, learner.config.model, facts)
 
     def _log(
         self,
@@ -463,7 +465,8 @@ class Trainer:
         if self.world.main:
             trained = [learner for learner in learners if learner.optimizer is not None]
             state = Checkpoint(
-                models={learner.name: learner.model.state_dict() for learner in trained},
+                models={learner.name: learner.model.state_dict() for learner in trained}
+                | {f"{t.name}.average": t.average.state_dict() for t in trained if t.average is not None},
                 optimizers={t.name: t.optimizer.state_dict() for t in trained if t.optimizer is not None},
                 progress={f: getattr(progress, f) for f in Progress.__slots__},
             )

@@ -9,7 +9,7 @@ from torch import nn
 from saliency.config.load import load_run
 from saliency.config.run import Optimizer, Stage
 from saliency.errors import InputError
-from saliency.training.optimization import make_optimizer, parameter_groups
+from saliency.training.optimization import make_optimizer, parameter_groups, rate
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -90,3 +90,12 @@ def test_the_published_mask2formers(name):
                 assert decay == 0.0, key
             elif key.endswith(("weight", "bias")) and "_1." not in key and "projections" not in key:
                 assert decay == 1e-5, key
+
+
+def test_a_trapezoid_is_flat_and_falls_over_its_last_fifth() -> None:
+    plan = Optimizer(schedule="trapezoid", warmup_steps=4)
+    assert [rate(plan, step, 100) for step in (0, 3, 4, 79, 80)] == [0.25, 1.0, 1.0, 1.0, 1.0]
+    assert rate(plan, 90, 100) == pytest.approx(0.5)
+    assert rate(plan, 99, 100) == pytest.approx(0.05)
+    # the flat part does not depend on where the end is: a run can be made longer and go on
+    assert all(rate(plan, step, 100) == rate(plan, step, 1000) for step in range(81))
