@@ -1,7 +1,7 @@
 """Photographs and where people looked at them: OSIE, EyeCrowd and Scene in one neutral form.
 
-One folder for each set, below the folder that the environment variable SALIENCY_DATA names (``real_gaze/osie``,
-``real_gaze/crowd``, ``real_gaze/scene``), or any folder of the same form for your own photographs::
+``saliency data get osie``, ``crowd`` and ``scene`` bring the sets into ``real_gaze/`` below the data folder. Any
+folder of the same form does for your own photographs::
 
     images/1001.jpg ..       the photographs, of any sizes
     images.csv               image,width,height (further columns are left alone)
@@ -18,7 +18,6 @@ crowd: Jiang, Xu, Zhao, "Saliency in Crowd", ECCV 2014. scene: Liang et al., IEE
 """
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,6 +32,7 @@ from saliency.data.targets import Sampling, Targets
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import density_map, fixation_map
+from saliency.io.data_folder import find_data
 from saliency.io.frame_source import FrameSource
 from saliency.types import InputSpec
 
@@ -123,13 +123,9 @@ class Stills:
         """The folder of the set.
 
         Raises:
-            InputError: neither `root` nor the environment says where it is.
+            MissingData: there is no `root` and the set was not downloaded.
         """
-        if self.root is not None:
-            return self.root
-        if not (data := os.environ.get("SALIENCY_DATA")):
-            raise InputError(f"{self.name}: set the variable SALIENCY_DATA to the folder with real_gaze, or give root")
-        return Path(data) / "real_gaze" / self.name
+        return self.root or find_data(self.name, f"real_gaze/{self.name}", "fixations.npz")
 
     def videos(self, split: str) -> list[AnnotatedVideo]:
         """Return the photographs of a split in the order of their names.

@@ -30,6 +30,8 @@ class DataSet:
         source: where to get it, and what to take there.
         whole: settings with which no video is left out or refused, for looking at all of it.
         whole_splits: the splits that then hold all videos; empty: all of `splits`.
+        settings: fields of the config that make it this data set.
+        open: ``saliency data get NAME`` brings it into the data folder, where it is found without a folder's name.
     """
 
     name: str
@@ -42,6 +44,8 @@ class DataSet:
     source: tuple[str, str] | None = None
     whole: Mapping[str, Any] = field(default_factory=dict)
     whole_splits: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    open: bool = False
 
     def make(self, root: Path | None = None, **settings: object) -> "VideoData":
         """Return its config.
@@ -57,9 +61,9 @@ class DataSet:
             if self.built:
                 raise InputError(f"{self.name} is built by the project and has no folder; leave --root out")
             settings["root"] = root
-        elif not self.variable and not self.built:
+        elif not (self.variable or self.built or self.open):
             raise InputError(f"{self.name} needs its folder; name it with --root FOLDER")
-        return self.config()(**settings)
+        return self.config()(**{**self.settings, **settings})
 
     def make_whole(self, root: Path, *, videos: str = "", own: bool = False) -> "VideoData":
         """Return its config for looking at all of it.
@@ -118,6 +122,23 @@ def _folder() -> type[Any]:
     return Folder
 
 
+def _stills() -> type[Any]:
+    from saliency.datasets.stills import Stills
+
+    return Stills
+
+
+def _photographs(name: str, about: str, repository: str) -> DataSet:
+    return DataSet(
+        name=name,
+        about=about,
+        config=_stills,
+        settings={"name": name},
+        open=True,
+        source=(f"https://github.com/{repository}", f"saliency data get {name}"),
+    )
+
+
 _PACK = (
     "its README links the pack of {} with maps: training/ and testing/; the recordings are at "
     "http://vision.imar.ro/eyetracking"
@@ -165,6 +186,9 @@ DATA_SETS: dict[str, DataSet] = {
             whole={"held_out": 0},
             whole_splits=("train", "test"),
         ),
+        _photographs("osie", "700 photographs looked at by 15 people", "NUS-VIP/predicting-human-gaze-beyond-pixels"),
+        _photographs("crowd", "500 photographs of crowds looked at by 16 people", "NUS-VIP/saliency-in-crowd"),
+        _photographs("scene", "500 photographs of scenes looked at by 10 to 12 people", "Yanakz/Scene"),
         DataSet(name="folder", about="videos of your own (docs/datasets.md)", config=_folder, splits=("test",)),
     )
 }

@@ -38,7 +38,7 @@ def rate(config: Optimizer, step: int, total: int) -> float:
         return 1.0
     done = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
     if config.schedule == "trapezoid":
-        return min(1.0, 5 * (1 - step / total))
+        return min(1.0, 5 * (total - step) / total)
     if config.schedule == "poly":
         return (1 - done) ** 0.9
     return 0.5 * (1 + math.cos(math.pi * done))

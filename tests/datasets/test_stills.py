@@ -14,6 +14,7 @@ from saliency.data.video import VideoSamples
 from saliency.datasets.stills import Stills, StillVideo
 from saliency.errors import InputError
 from saliency.models.appearance_net import AppearanceNetConfig
+from saliency.preparation.catalogue import choose
 from saliency.types import InputSpec
 
 SIZE = (48, 64)
@@ -183,10 +184,19 @@ def test_a_photograph_of_another_size_is_refused(stills: Stills) -> None:
         samples(stills, None)
 
 
-def test_without_a_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SALIENCY_DATA", raising=False)
-    with pytest.raises(InputError, match="SALIENCY_DATA"):
+def test_a_set_that_was_not_downloaded_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALIENCY_DATA", str(tmp_path))
+    with pytest.raises(InputError, match="saliency data get osie"):
         Stills(name="osie").videos("train")
+
+
+def test_the_sets_are_in_the_table_of_data_sets(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "osie")
+    chosen = choose("osie", root=root)
+    assert [video.id for video in chosen.videos()] == ["005"]
+    assert [video.id for video in choose("osie", root=root, split="val").videos()] == ["004"]
+    video = choose("crowd", root=root).videos()[0]
+    assert isinstance(video, StillVideo) and video.sigma == pytest.approx(26 / 1024 * 64)
 
 
 REAL = Path(os.environ.get("SALIENCY_DATA", "/nowhere")) / "real_gaze"
