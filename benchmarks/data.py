@@ -3,6 +3,8 @@
     python benchmarks/data.py            about 10 minutes, writes benchmarks/results/<date>-data.{json,md}
     python benchmarks/data.py --samples 500 --rounds 3 --no-write
 
+It needs the real video: saliency data get dhf1k-002.
+
 The published way: frames extracted as PNG; for every model and frame Pillow opens the file, Resize, ToTensor,
 Normalize, float32 in the worker. Ours: the original AVI, a JPEG tar or raw pixels, uint8 out of the worker, one
 decode for all models, resize and normalisation on the batch. Numbers are CPU time (user + system) of all
@@ -35,9 +37,10 @@ from torchvision import transforms
 
 from saliency.data.targets import Key
 from saliency.data.video import AnnotatedVideo, VideoSamples, collate
-from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.dhf1k import DHF1K, frame_counts, gaze_files, gaze_points
 from saliency.gaze.recording import DHF1K_SIGMA
 from saliency.io import frame_cache
+from saliency.io.data_folder import find_data
 from saliency.io.maps import read_density
 from saliency.io.transforms import resize_frames
 from saliency.preparation.extract import extract_frames, write_ground_truth
@@ -45,7 +48,6 @@ from saliency.runtime.environment import environment
 from saliency.training.sampler import epoch_order
 from saliency.types import InputSpec
 
-ASSETS = Path(__file__).parents[1] / "saliency" / "assets" / "dhf1k_002"
 RESULTS = Path(__file__).parent / "results"
 
 TMFI = InputSpec()
@@ -147,9 +149,10 @@ def main() -> None:
 def lay_out(root: Path) -> AnnotatedVideo:
     """Lay the real video out: AVI, maps, PNG frames, frame cache."""
     (root / "video").mkdir()
-    shutil.copy(ASSETS / "002.AVI", root / "video" / "002.AVI")
-    with np.load(ASSETS / "points.npz") as archive:
-        write_ground_truth(archive["points"], (360, 640), float(DHF1K_SIGMA), root / "annotation" / "0002")
+    given = find_data("dhf1k-002", "dhf1k_002", "video/002.AVI")
+    shutil.copy(given / "video" / "002.AVI", root / "video" / "002.AVI")
+    points = gaze_points(gaze_files(given / "exportdata_train", 2), (360, 640), frame_counts()[1])
+    write_ground_truth(points, (360, 640), float(DHF1K_SIGMA), root / "annotation" / "0002")
     video = DHF1K(root=root, splits={"train": "2"}, may_be_empty=True).videos("train")[0]
     extract_frames(video, root / "png")
     for spec in (TMFI, VINET_A):

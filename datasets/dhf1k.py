@@ -14,6 +14,7 @@ or with extracted frames, ``annotation/0001/images/0001.png ..``, as several pub
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -56,12 +57,7 @@ class DHF1KVideo(MapFilesVideo):
         files = [] if self.gaze is None else gaze_files(self.gaze, int(self.id))
         if not files:
             return None
-        rows = []
-        for path in files:
-            recording = read_recording(path)
-            xy = screen_to_video(recording.xy, DHF1K_SCREEN, self.size)
-            rows.append(gaze_per_frame(recording, xy, self.size, self.num_frames, FPS))
-        return np.stack(rows)
+        return gaze_points(files, self.size, self.num_frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +202,22 @@ def frame_counts() -> tuple[int, ...]:
     path = Path(saliency.__file__).parent / "assets" / "registers" / "dhf1k.txt"
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return tuple(int(word) for line in lines for word in line.split())
+
+
+def gaze_points(files: Sequence[Path], size: tuple[int, int], num_frames: int) -> np.ndarray:
+    """Return the gaze per frame of raw recordings, see `DHF1KVideo.observers`.
+
+    Args:
+        files: one raw recording per observer.
+        size: (H, W) of the video.
+        num_frames: frames of the video.
+    """
+    rows = []
+    for path in files:
+        recording = read_recording(path)
+        xy = screen_to_video(recording.xy, DHF1K_SCREEN, size)
+        rows.append(gaze_per_frame(recording, xy, size, num_frames, FPS))
+    return np.stack(rows)
 
 
 def gaze_files(folder: Path, number: int) -> list[Path]:

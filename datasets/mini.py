@@ -1,6 +1,6 @@
-"""The embedded data set: a few dozen short simulated videos, and one real one, in DHF1K's layout.
+"""The embedded data set: a few dozen short simulated videos in DHF1K's layout, and a real one for those who have it.
 
-Nothing is downloaded. The simulated videos are drawn on first use (`mini_scenes.py`), watched by simulated
+The simulated videos are drawn on first use (`mini_scenes.py`), watched by simulated
 viewers (`mini_viewers.py`), encoded, and kept in a cache folder, where the DHF1K reader finds them::
 
     mini-<version>-<hash of the settings>/
@@ -10,9 +10,9 @@ viewers (`mini_viewers.py`), encoded, and kept in a cache folder, where the DHF1
         observers/0001.npy               (viewers, frames, 2) float32 x, y; not part of DHF1K's layout
         mini.json                        the settings
 
-The real video is number 002 of DHF1K with the gaze of 17 people (`saliency/assets/dhf1k_002`, CC BY 4.0,
-see ATTRIBUTION.md there). It is laid out the same way, its maps derived from the gaze points. It is there to
-be tested on: no bundled config trains on it.
+The real video is number 002 of DHF1K with the gaze of 17 people (CC BY 4.0). It does not come with the project:
+``saliency data get dhf1k-002`` downloads it. It is laid out the same way, its maps derived from the gaze points. It
+is there to be tested on: no bundled config trains on it.
 
 docs/mini.md says how the viewers behave, how well they agree and how far a centre prior gets.
 """
@@ -45,10 +45,12 @@ from saliency.data.mini_scenes import make_shots, render
 from saliency.data.mini_viewers import watch
 from saliency.data.targets import Sampling, Targets
 from saliency.data.video import AnnotatedVideo
-from saliency.datasets.dhf1k import DHF1K, DHF1KVideo
+from saliency.datasets.dhf1k import DHF1K, DHF1KVideo, frame_counts, gaze_files, gaze_points
 from saliency.errors import InputError
 from saliency.gaze import recording
 from saliency.gaze.recording import DHF1K_SIGMA, fixation_map
+from saliency.io.data_folder import find_data
+from saliency.io.frames import open_frames
 from saliency.types import InputSpec
 
 log = logging.getLogger(__name__)
@@ -56,7 +58,10 @@ log = logging.getLogger(__name__)
 VERSION = 1
 """Of the layout of the cache; what is built from the same settings is told apart by the code that builds it."""
 
-ASSETS = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
+REAL = 2
+"""Number of the real video in DHF1K."""
+REAL_OBSERVERS = 17
+ATTRIBUTION = Path(saliency.__file__).parent / "assets" / "registers" / "dhf1k_002.md"
 FPS = 30
 GOP = 12
 STALE = 3600.0  # seconds after which an unfinished build counts as dead
@@ -141,10 +146,11 @@ class Mini:
             split: ``"train"``, ``"val"``, ``"test"``, or ``"real"``: the one real video, 640x360.
 
         Raises:
+            MissingData: the real video is not on this machine.
             InputError: the split is unknown or the cache folder cannot be written.
         """
         if split == "real":
-            return _read(build_real(self), "2", real=True)
+            return _read(build_real(self), str(REAL), real=True)
         counts = {"train": self.train_videos, "val": self.val_videos, "test": self.test_videos}
         if split not in counts:
             raise InputError(f"the embedded data set has no split '{split}'; it has train, val, test and real")
@@ -175,20 +181,34 @@ def build_mini(config: Mini) -> Path:
 
 
 def build_real(config: Mini) -> Path:
-    """Lay out the real video unless it is in the cache; return its folder. As safe as `build_mini`."""
+    """Lay out the real video unless it is in the cache; return its folder. As safe as `build_mini`.
+
+    Raises:
+        MissingData: it was not downloaded.
+        InputError: what was downloaded is not whole, or the cache folder cannot be written.
+    """
 
     def build(folder: Path) -> None:
+        given = find_data("dhf1k-002", "dhf1k_002", f"video/{REAL:03d}.AVI")
         log.info("laying out the real video in %s", config.real_root)
-        with np.load(ASSETS / "points.npz") as archive:
-            points = archive["points"]
-        _make_folders(folder, 2)
-        for name, target in (("002.AVI", folder / "video" / "002.AVI"), ("ATTRIBUTION.md", folder / "ATTRIBUTION.md")):
-            shutil.copyfile(ASSETS / name, target)
-        np.save(folder / "observers" / "0002.npy", points)
+        _make_folders(folder, REAL)
+        shutil.copyfile(ATTRIBUTION, folder / "ATTRIBUTION.md")
+        path = folder / "video" / f"{REAL:03d}.AVI"
+        shutil.copyfile(given / "video" / path.name, path)
+        with open_frames(path, expected=frame_counts()[REAL - 1]) as source:
+            size, num_frames = source.size, len(source)
+        files = gaze_files(given / "exportdata_train", REAL)
+        if len(files) != REAL_OBSERVERS:
+            raise InputError(
+                f"{given / 'exportdata_train'}: holds {len(files)} recordings of video {REAL:03d} where "
+                f"{REAL_OBSERVERS} are expected; remove {given} and get it again with: saliency data get dhf1k-002"
+            )
+        points = gaze_points(files, size, num_frames)
+        np.save(folder / "observers" / f"{REAL:04d}.npy", points)
         _in_threads(
             config.threads,
-            lambda i: write_annotation(folder / "annotation" / "0002", i, points[:, i], (360, 640)),
-            range(points.shape[1]),
+            lambda i: write_annotation(folder / "annotation" / f"{REAL:04d}", i, points[:, i], size),
+            range(num_frames),
         )
 
     return _build_once(config.real_root, build)

@@ -19,6 +19,7 @@ from scipy.io import savemat
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.folder import Folder
 from saliency.errors import InputError
+from saliency.io.stamped import scene
 from saliency.io.weights import load_weights
 from saliency.models.tmfi_net import TMFINet, TMFINetConfig
 from saliency.models.vinet_a import ViNetA, ViNetAConfig
@@ -172,6 +173,54 @@ def write_maps_fixture() -> Callable[..., None]:
 @pytest.fixture(name="write_frames")
 def write_frames_fixture() -> Callable[..., None]:
     return write_frames
+
+
+def write_recording(path: Path, seed: int, seconds: float, rate: float = 60.0) -> Path:
+    """Write raw gaze in the form of DHF1K's recordings: somebody looks here and there on a screen of 1440x900."""
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["Time\tType\tTrial\tL Dia X [px]\tL Dia Y [px]\tL POR X [px]\tL POR Y [px]\tL Event Info"]
+    count = int(seconds * rate)
+    places = rng.uniform((200, 150), (1240, 750), (count // 20 + 1, 2)).repeat(20, axis=0)[:count]
+    places += rng.normal(0, 5, places.shape)
+    for k, (x, y) in enumerate(places):
+        event = "Saccade" if (k + seed) % 20 < 2 else "Fixation"
+        lines.append(f"{7_000_000 + round(k * 1e6 / rate)}\tSMP\t1\t20.00\t20.00\t{x:.2f}\t{y:.2f}\t{event}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(name="write_recording")
+def write_recording_fixture() -> Callable[..., Path]:
+    return write_recording
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a made-up video in the place of DHF1K's 002: as many frames and observers, small pictures."""
+    folder = tmp_path_factory.mktemp("stand_in")
+    path = folder / "dhf1k_002" / "video" / "002.AVI"
+    path.parent.mkdir(parents=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 40, "yuv420p"
+        for i in range(783):
+            picture = scene(i, (40, 64))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    for person in range(1, 18):
+        write_recording(folder / f"dhf1k_002/exportdata_train/P{person:02d}/P{person:02d}_Trail002.txt", person, 27.0)
+    return folder
+
+
+@pytest.fixture
+def real_video() -> Path:
+    """The folder of the real video; without it a test is skipped."""
+    given = os.environ.get("SALIENCY_DATA")
+    folder = Path(given or "", "dhf1k_002")
+    if not given or not (folder / "video" / "002.AVI").is_file():
+        pytest.skip("SALIENCY_DATA names no folder that has dhf1k_002 (saliency data get dhf1k-002)")
+    return folder
 
 
 MODEL_DATA = Path(__file__).parent / "data" / "models"

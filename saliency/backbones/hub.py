@@ -7,6 +7,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from saliency.errors import InputError
+
 PATIENCE = 5.0
 """Seconds to wait for a first answer."""
 
@@ -16,8 +18,16 @@ def hub() -> Iterator[None]:
     """While inside, the hub's library looks into its own cache only if the hub cannot be reached.
 
     By itself it tries every file again and again for minutes before it gives up.
+
+    Raises:
+        InputError: the hub's library is not installed.
     """
-    from huggingface_hub import constants
+    try:
+        from huggingface_hub import constants
+    except ImportError as error:
+        raise InputError(
+            "weights from huggingface.co need huggingface_hub, which is not here: pip install 'video-saliency[hub]'"
+        ) from error
 
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = before or not reachable(constants.ENDPOINT)

@@ -72,8 +72,8 @@ def parse_subcommands(kinds: dict[str, type], words: Sequence[str], *, command: 
 
 
 def option(field: str) -> str:
-    """Return how a field is written on the command line."""
-    return "--" + field.replace("_", "-")
+    """Return how a field is written on the command line; ``from_`` is what Python's keyword leaves for ``--from``."""
+    return "--" + field.rstrip("_").replace("_", "-")
 
 
 def _tyro(kind: type[T], words: Sequence[str], command: str) -> T:

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from saliency.commands.arguments import parse_subcommands
+
+ABOUT = "Get open data of other people: download, check, convert."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Get:
@@ -26,12 +30,9 @@ class List:
     """Show what there is to get and what is here."""
 
 
-Subcommand = Annotated[Get, tyro.conf.subcommand("get")] | Annotated[List, tyro.conf.subcommand("list")]
-
-
-def main(arguments: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Do what the words after ``saliency data`` say; return the exit status."""
-    chosen = tyro.cli(Subcommand, args=list(arguments), prog="saliency data", description=__doc__)  # pyright: ignore
+    chosen = parse_subcommands({"get": Get, "list": List}, words, command="data", description=ABOUT)
     return get(chosen) if isinstance(chosen, Get) else show()
 
 

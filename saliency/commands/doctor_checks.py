@@ -24,13 +24,24 @@ State = Literal["ok", "note", "problem"]
 
 REQUIRED = (
     *("torch", "torchvision", "av", "numpy", "scipy", "cv2", "PIL", "einops", "tensorboard", "tyro", "rich"),
-    *("safetensors", "huggingface_hub"),
+    "safetensors",
 )
 """Modules that everything needs."""
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "PIL": "pillow"}
 """Where the package to install has another name than the module."""
-EXTRAS = {"classification": ("timm", "mlxtend", "sklearn"), "segmentation": ("transformers",)}
+EXTRAS = {
+    "classification": ("timm", "mlxtend", "sklearn"),
+    "segmentation": ("transformers",),
+    "hub": ("huggingface_hub",),
+    "parquet": ("pyarrow",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+}
 """Extra of this package -> its modules."""
+DECODER_FIXES: dict[Backend, str] = {
+    "pyav": "pip install --force-reinstall av",
+    "decord": "pip install decord (optional; wheels are for Linux on x86-64)",
+    "torchcodec": "pip install 'video-saliency[torchcodec]', and FFmpeg's shared libraries (optional)",
+}
 OLDEST = {"torch": (2, 6), "torchvision": (0, 21), "av": (13,)}
 FRAMES = 4
 BF16_PROBE = """
@@ -219,7 +230,7 @@ def decoder(path: Path, backend: Backend) -> Finding:
         if np.abs(grey - levels()).max() > 8:
             raise InputError(f"returns other frames: {grey.round().tolist()} for {levels().tolist()}")
     except InputError as error:
-        fix = "pip install --force-reinstall av" if needed else f"pip install 'video-saliency[{backend}]' (optional)"
+        fix = DECODER_FIXES[backend]
         return Finding(what=what, state="problem" if needed else "note", found=first_line(error), fix=fix)
     found = "the default, returns the right frames" if needed else "returns the right frames"
     return Finding(what=what, state="ok", found=found)

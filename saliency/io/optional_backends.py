@@ -102,7 +102,7 @@ class DecordFrames(_ProbedFrames):
     """
 
     def __init__(self, path: Path) -> None:
-        self._decord = _need("decord", "decord")
+        self._decord = _need("decord", "pip install decord (wheels: Linux on x86-64)")
         super().__init__(path)
         found = len(self._guarded(self._open))
         if found != self._count:
@@ -154,7 +154,7 @@ class TorchCodecFrames(_ProbedFrames):
     """A video file read by torchcodec in its exact seek mode."""
 
     def __init__(self, path: Path) -> None:
-        self._decoders = _need("torchcodec.decoders", "torchcodec")
+        self._decoders = _need("torchcodec.decoders", "pip install 'video-saliency[torchcodec]'")
         super().__init__(path)
         try:
             self._decoder: Any = self._decoders.VideoDecoder(
@@ -192,14 +192,14 @@ class TorchCodecFrames(_ProbedFrames):
         self._decoder = None
 
 
-def _need(module: str, extra: str) -> ModuleType:
+def _need(module: str, install: str) -> ModuleType:
     """Import an optional package, late and with a clear message."""
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec raises RuntimeError without FFmpeg
+        name = module.partition(".")[0]
         raise InputError(
-            f"backend {extra} cannot be imported ({_first_line(error)}); "
-            f"pip install 'video-saliency[{extra}]' or use backend pyav"
+            f"backend {name} cannot be imported ({_first_line(error)}); {install} or use backend pyav"
         ) from error
 
 

@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run, Stage
 from saliency.data.video import AnnotatedVideo, VideoData
+from saliency.errors import MissingData
 from saliency.evaluation.baselines import ModelPredictor, OneVersusRest, centre_prior, chance
 from saliency.evaluation.map_source import MapSource
 from saliency.evaluation.protocols import CANONICAL
@@ -40,7 +41,7 @@ class TransferReport:
 
     Written below the run's folder: ``leaderboard.{md,csv,json,html,tex}``, the results per frame below
     ``results/``, and some overlays below ``overlays/`` (and in TensorBoard), made by the learner with the lowest
-    validation loss after the last stage.
+    validation loss after the last stage. A split whose data is not on this machine is left out, and said so.
 
     Attributes:
         source: the data set.
@@ -58,7 +59,11 @@ class TransferReport:
         models = [(stage, _predictor(folder, stage, name, device)) for stage in run.stages for name in run.learners]
         floor = [centre_prior(self.source.videos("train")), chance()]
         for split, every in self.every.items():
-            videos = self.source.videos(split)
+            try:
+                videos = self.source.videos(split)
+            except MissingData as missing:
+                log.warning("split '%s' is left out: %s (then --resume scores it)", split, missing)
+                continue
             known = [OneVersusRest(name="one observer against the others", predict="rest")]
             ceiling = [OneVersusRest(name="other observers against one", predict="one")]
             has_observers = videos[0].observers() is not None

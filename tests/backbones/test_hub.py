@@ -1,5 +1,6 @@
 """Without a network: one line that names the file to place, at once."""
 
+import sys
 import time
 
 import pytest
@@ -25,6 +26,12 @@ def test_the_library_is_left_as_it_was(monkeypatch):
             assert (before or not answer) == constants.HF_HUB_OFFLINE
             raise ValueError("inside")
         assert before == constants.HF_HUB_OFFLINE
+
+
+def test_without_the_hubs_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"pip install 'video-saliency\[hub\]'"), hub():
+        pass
 
 
 def test_nobody_answers(monkeypatch):

@@ -125,12 +125,9 @@ def test_numbers():
             parse_numbers(bad)
 
 
-def test_raw_gaze_becomes_observers(dhf1k_tree):
+def test_raw_gaze_becomes_observers(dhf1k_tree, write_recording):
     root = dhf1k_tree({1: 13, 2: 4})
-    folder = root / "exportdata_train" / "P05"
-    folder.mkdir(parents=True)
-    source = Path(__file__).parents[1] / "data" / "datasets" / "P05_Trail002.txt"
-    shutil.copy(source, folder / "P05_Trail001.txt")
+    write_recording(root / "exportdata_train" / "P05" / "P05_Trail001.txt", 5, 0.4)
     (root / "exportdata_train" / "P017_Trail0001.txt").write_text(
         "time x y event\n5000000 720 450 Fixation\n5010000 0 0 F\n5040000 720 450 Saccade\n"
     )

@@ -1,5 +1,6 @@
 """The embedded data set: layout, determinism, splits, atomic builds, and gaze that depends on what is seen."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,9 @@ from scipy.io import loadmat
 from saliency.data.mini_scenes import make_shots, render
 from saliency.data.mini_viewers import watch
 from saliency.datasets import mini
+from saliency.datasets.dhf1k import gaze_points
 from saliency.datasets.mini import Mini, build_mini, build_real, density_map
-from saliency.errors import InputError
+from saliency.errors import InputError, MissingData
 from saliency.gaze.recording import DHF1K_SIGMA
 from saliency.gaze.recording import density_map as gaze_density_map
 
@@ -201,18 +203,53 @@ def test_gaze_goes_to_what_moves():
     assert near["mover"] / things["mover"] > 4 * near["clutter"] / things["clutter"]
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Mini:
-    config = Mini(cache=tmp_path_factory.mktemp("real"))
-    build_real(config)
-    return config
+def test_real_video_is_asked_for_in_one_line_when_it_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SALIENCY_DATA", str(tmp_path / "data"))
+    config = Mini(cache=tmp_path / "cache")
+    with pytest.raises(MissingData, match="get it with: saliency data get dhf1k-002"):
+        config.videos("real")
+    assert not config.real_root.exists()
 
 
-def test_real_video(real: Mini):
+def test_real_video_is_laid_out(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SALIENCY_DATA", str(stand_in))
+    config = Mini(cache=tmp_path)
+    [video] = config.videos("real")
+    assert (video.id, video.num_frames, video.size) == ("002", 783, (40, 64))
+    gaze = video.observers()
+    assert gaze is not None and gaze.shape == (17, 783, 2)
+    recordings = [stand_in / f"dhf1k_002/exportdata_train/P{p:02d}/P{p:02d}_Trail002.txt" for p in range(1, 18)]
+    np.testing.assert_array_equal(gaze, gaze_points(recordings, (40, 64), 783))
+    for i in (0, 400, 782):
+        assert 0 < video.fixations(i).sum() <= (~np.isnan(gaze[:, i, 0])).sum()
+        assert video.density(i).max() == 1
+    assert video.path.read_bytes() == (stand_in / "dhf1k_002/video/002.AVI").read_bytes()
+    assert "CC BY 4.0" in (config.real_root / "ATTRIBUTION.md").read_text()
+    assert not config.root.exists()  # the simulated videos are not needed for it
+
+
+def test_a_real_video_that_is_not_whole_is_refused(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shutil.copytree(stand_in, tmp_path / "data")
+    monkeypatch.setenv("SALIENCY_DATA", str(tmp_path / "data"))
+    shutil.rmtree(tmp_path / "data/dhf1k_002/exportdata_train/P03")
+    with pytest.raises(InputError, match="16 recordings of video 002 where 17 are expected"):
+        build_real(Mini(cache=tmp_path / "cache"))
+    path = tmp_path / "data/dhf1k_002/video/002.AVI"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="783 are expected"):
+        build_real(Mini(cache=tmp_path / "cache"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_real_video(real_video: Path, tmp_path: Path):
+    real = Mini(cache=tmp_path)
     [video] = real.videos("real")
     gaze = video.observers()
     assert (video.id, video.num_frames, video.size) == ("002", 783, (360, 640))
     assert gaze is not None and gaze.shape == (17, 783, 2)
+    published = real_video / "points_xy_17obs_783frames.npy"  # of an independent computation
+    if published.is_file():
+        np.testing.assert_allclose(gaze, np.load(published), atol=1e-4)
     present = (~np.isnan(gaze[..., 0])).sum(0)
     assert (present.min(), int(np.median(present)), present.max()) == (5, 11, 16)
     for i in (0, 400, 782):
@@ -220,5 +257,3 @@ def test_real_video(real: Mini):
         assert video.density(i).max() == 1
     with video.open() as source:
         assert source.read([782]).shape == (1, 360, 640, 3)
-    assert (real.real_root / "ATTRIBUTION.md").is_file()
-    assert not real.root.exists()  # the simulated videos are not needed for it

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,11 +12,44 @@ from saliency.gaze.recording import (
     screen_to_video,
 )
 
-REAL = Path(__file__).parents[1] / "data" / "datasets" / "P05_Trail002.txt"
+MADE = """Time\tType\tTrial\tL Dia X [px]\tL Dia Y [px]\tL POR X [px]\tL POR Y [px]\tL Event Info
+5000000\tSMP\t1\t20.10\t20.10\t700.00\t405.00\t-
+5004000\tSMP\t1\t20.10\t20.10\t702.00\t405.00\tFixation
+5030000\tSMP\t1\t20.10\t20.10\t720.00\t459.00\tFixation
+5034000\tSMP\t1\t20.10\t20.10\t0.00\t0.00\tFixation
+5038000\tSMP\t1\t20.10\t20.10\t900.00\t450.00\tSaccade
+5070000\tSMP\t1\t20.10\t20.10\t1439.00\t450.00\tFixation
+"""
+"""At 30 frames per second samples 0 to 2 lie in frame 0, 3 and 4 in frame 1, 5 in frame 2."""
 
 
-def test_a_real_recording():
-    recording = read_recording(REAL)
+def test_a_recording_worked_out_by_hand(tmp_path):
+    path = tmp_path / "P01_Trail001.txt"
+    path.write_text(MADE)
+    recording = read_recording(path)
+    assert recording.xy.shape == (6, 2)
+    assert recording.time.tolist() == pytest.approx([0, 0.004, 0.03, 0.034, 0.038, 0.07])
+    assert recording.fixating.tolist() == [False, True, True, True, False, True]
+    xy = screen_to_video(recording.xy, DHF1K_SCREEN, (360, 640))
+    assert xy[1] == pytest.approx([312, 160])  # 702 * 4 / 9, (405 - 45) * 4 / 9
+    points = gaze_per_frame(recording, xy, (360, 640), 4, 30.0)
+    assert points[0] == pytest.approx([(312 + 320) / 2, (160 + 184) / 2])
+    assert np.isnan(points[1]).all()  # (0, 0) is on the black bar, and a saccade is no fixation
+    assert points[2] == pytest.approx([1439 * 4 / 9, 180], abs=1e-4)
+    assert np.isnan(points[3]).all()
+
+
+@pytest.fixture
+def recorded(real_video, tmp_path):
+    """The first 100 samples of observer 5."""
+    path = tmp_path / "P05_Trail002.txt"
+    (given,) = (real_video / "exportdata_train").rglob(path.name)
+    path.write_text("\n".join(given.read_text().splitlines()[:101]) + "\n")
+    return path
+
+
+def test_a_real_recording(recorded):
+    recording = read_recording(recorded)
     assert recording.xy.shape == (100, 2)
     assert recording.xy[0].tolist() == [855.54, 412.62]
     assert recording.fixating.tolist()[:3] == [False, False, True]
@@ -30,8 +61,8 @@ def test_a_real_recording():
     assert points[0] == pytest.approx(xy[during].mean(axis=0), abs=1e-4)
 
 
-def test_the_first_points_of_the_real_recording():
-    recording = read_recording(REAL)
+def test_the_first_points_of_the_real_recording(recorded):
+    recording = read_recording(recorded)
     points = gaze_per_frame(recording, screen_to_video(recording.xy, DHF1K_SCREEN, (360, 640)), (360, 640), 12, 30.0)
     # of an independent computation
     assert points[0] == pytest.approx([381.06793, 165.62222], abs=1e-3)

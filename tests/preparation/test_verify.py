@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-import saliency
-from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.dhf1k import DHF1K, gaze_files, gaze_points
 from saliency.datasets.folder import Folder
 from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.ucf_sports import UCFSports
@@ -194,12 +193,11 @@ def test_own_videos_that_cannot_be_used_are_named_beside_the_others(tmp_path, ma
 
 
 @pytest.mark.slow
-def test_the_real_video_is_clean(tmp_path):
-    assets = Path(saliency.__file__).parent / "assets" / "dhf1k_002"
+def test_the_real_video_is_clean(real_video, tmp_path):
     (tmp_path / "video").mkdir()
-    shutil.copy(assets / "002.AVI", tmp_path / "video" / "002.AVI")
-    with np.load(assets / "points.npz") as archive:
-        write_ground_truth(archive["points"], (360, 640), float(DHF1K_SIGMA), tmp_path / "annotation" / "0002")
+    shutil.copy(real_video / "video" / "002.AVI", tmp_path / "video" / "002.AVI")
+    points = gaze_points(gaze_files(real_video / "exportdata_train", 2), (360, 640), 783)
+    write_ground_truth(points, (360, 640), float(DHF1K_SIGMA), tmp_path / "annotation" / "0002")
     report = run(tmp_path, "2", register=True)
     assert report.faults == []
     assert report.register == {"002": (783, 360, 640)}
