@@ -1,14 +1,13 @@
 """Reading a run from a config file: a Python file with a function `config()`, or a resolved JSON dump."""
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
 import saliency
 from saliency.config.run import Run
-from saliency.config.serial import decode
 from saliency.errors import InputError, nearest
+from saliency.io.serial import loads
 
 FUNCTION = "config"
 CONFIGS = Path(saliency.__file__).parent / "configs"
@@ -27,10 +26,7 @@ def load_run(path: str | Path) -> Run:
     """
     path = _find(path)
     if path.suffix == ".json":
-        try:
-            run = decode(json.loads(path.read_text()))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path} is not a config dump: {error}") from error
+        run = loads(path.read_text(encoding="utf-8"), str(path))
     elif path.suffix == ".py":
         run = _call(path)
     else:

@@ -6,12 +6,9 @@ the metadata and every tensor, so that a flipped bit does not go unnoticed. Publ
 its ``from_official`` function. Pickle files are only ever read with ``weights_only=True``: nothing in them runs.
 """
 
-import dataclasses
 import hashlib
-import importlib
 import json
 import pickle
-import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ from torch import Tensor, nn
 
 from saliency.errors import InputError
 from saliency.io.atomic import replacing
+from saliency.io.serial import encode, loads
 from saliency.types import ModelConfig
 
 FORMAT = "video-saliency-1"
@@ -106,7 +104,7 @@ def save_model(
     header = dict(metadata or {})
     if reserved := header.keys() & {"format", "config", "content_sha256"}:
         raise InputError(f"{path}: not written, the metadata name {min(reserved)!r} is used by the file format")
-    header |= {"format": FORMAT, "config": config_to_json(config)}
+    header |= {"format": FORMAT, "config": json.dumps(encode(config))}
     header["content_sha256"] = _content_sha256(tensors, header)
     data = safetensors.torch.save(tensors, header)
     _write(path, data)
@@ -126,7 +124,7 @@ def load_model(path: str | Path) -> LoadedModel:
     if "config" not in header:
         raise InputError(f"{path}: holds weights but no model config; build the model, then load_weights")
     _verify(path, tensors, header)
-    config = config_from_json(header["config"], str(path))
+    config = loads(header["config"], str(path))
     model = config.build()
     _load(model, tensors, str(path))
     model.eval()
@@ -250,76 +248,6 @@ def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as hexadecimal text."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def config_to_json(config: Any) -> str:
-    """Write a config dataclass, with the dataclasses in it, as JSON text.
-
-    Raises:
-        InputError: a value that JSON and tuples cannot express.
-    """
-
-    def encode(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            kind = f"{type(value).__module__}:{type(value).__qualname__}"
-            fields = {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-            return {"class": kind, "fields": fields}
-        if isinstance(value, (tuple, list)):
-            return [encode(item) for item in value]
-        if value is None or isinstance(value, (bool, int, float, str)):
-            return value
-        raise InputError(f"a model config cannot hold a {type(value).__name__}; use numbers, text, tuples")
-
-    return json.dumps(encode(config))
-
-
-def config_from_json(text: str, name: str = "config") -> Any:
-    """Rebuild a config dataclass from `config_to_json`'s text; lists come back as tuples.
-
-    Only dataclasses of this package, or of modules that are already imported, are built.
-
-    Args:
-        text: the JSON.
-        name: what to call its source in messages.
-
-    Raises:
-        InputError: not such text, an unknown class or field, or values the class refuses.
-    """
-
-    def decode(value: Any) -> Any:
-        if isinstance(value, dict):
-            kind = _config_class(value["class"], name)
-            known = {f.name for f in dataclasses.fields(kind)}
-            if unknown := sorted(value["fields"].keys() - known):
-                raise InputError(f"{name}: {kind.__name__} has no {unknown[0]!r}; was it saved by a newer version?")
-            return kind(**{key: decode(item) for key, item in value["fields"].items()})
-        return tuple(decode(item) for item in value) if isinstance(value, list) else value
-
-    try:
-        return decode(json.loads(text))
-    except InputError:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{name}: its model config cannot be read ({error})".replace("\n", " ")) from error
-
-
-def _config_class(reference: str, name: str) -> type:
-    module_name, _, qualified = reference.partition(":")
-    if module_name.split(".")[0] == "saliency":
-        try:
-            module = importlib.import_module(module_name)
-        except ImportError:
-            module = None
-    else:
-        module = sys.modules.get(module_name)
-    if module is None:
-        raise InputError(f"{name}: import the module {module_name!r} first; its model config {qualified} lives there")
-    kind: Any = module
-    for part in qualified.split("."):
-        kind = getattr(kind, part, None)
-    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
-        raise InputError(f"{name}: {module_name} has no config dataclass {qualified!r}")
-    return kind
 
 
 def _load(model: nn.Module, state: Mapping[str, Tensor], name: str, keep: tuple[str, ...] = ()) -> None:

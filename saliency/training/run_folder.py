@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from saliency.config.run import Run
-from saliency.config.serial import dumps, encode
 from saliency.errors import InputError
+from saliency.io.serial import dumps, encode, upgraded
 from saliency.training.checkpoint import write_text
 from saliency.training.logbook import LOG
 
@@ -48,7 +48,7 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
             raise InputError(f"another process is writing to {folder}; wait for it or choose --out") from error
         lock.write(str(os.getpid()))
         if (folder / CONFIG).exists():
-            changes = differences(json.loads((folder / CONFIG).read_text()), encode(run))
+            changes = differences(upgraded(json.loads((folder / CONFIG).read_text())), encode(run))
             changes = [change for change in changes if not change.startswith(MAY_CHANGE)]
             if changes and not force:
                 raise InputError(

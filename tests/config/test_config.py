@@ -8,9 +8,9 @@ import pytest
 from saliency.config import overrides
 from saliency.config.load import load_run
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.config.serial import decode, digest, dumps, encode
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
+from saliency.io.serial import decode, digest, dumps, encode
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 
 
@@ -104,7 +104,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
         ("rael.py", "did you mean"),
         ("real.py", "holds a int, not a Run"),
         ("empty.py", r"no function config\(\)"),
-        ("broken.json", "not a config dump"),
+        ("broken.json", "cannot be read, it is no JSON"),
     ]:
         with pytest.raises(InputError, match=message):
             load_run(tmp_path / name)

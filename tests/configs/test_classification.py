@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from saliency.config.load import load_run
-from saliency.config.serial import decode, encode
 from saliency.distillation.bi_kd import BiKD
+from saliency.io.serial import decode, encode
 from saliency.models.timm_classifier import TimmConfig
 from saliency.training.trainer import train
 

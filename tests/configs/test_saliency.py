@@ -7,10 +7,10 @@ import pytest
 
 from saliency.config.load import load_run
 from saliency.config.run import Learner, Run
-from saliency.config.serial import decode, encode
 from saliency.data.clips import SaliencyClips
 from saliency.data.targets import Sampling, Targets
 from saliency.datasets.mini import Mini
+from saliency.io.serial import decode, encode
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig

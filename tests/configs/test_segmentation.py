@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from saliency.config.load import load_run
-from saliency.config.serial import decode, encode
 from saliency.datasets.ade20k import PUBLISHED_AUGMENTATION
 from saliency.distillation.bi_kd import BiKD
+from saliency.io.serial import decode, encode
 from saliency.models.mask2former import Mask2FormerConfig, ResNet, Swin
 from saliency.recipes.segmentation import r50, swin_s, transfer
 from saliency.training.trainer import train

@@ -5,7 +5,7 @@ import json
 import os
 import pickle
 import zipfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,6 @@ from torch import nn
 from saliency.errors import InputError
 from saliency.io.weights import (
     CheckpointMismatch,
-    config_from_json,
-    config_to_json,
     file_sha256,
     load_model,
     load_weights,
@@ -97,36 +95,6 @@ def test_a_file_rebuilds_the_model(path, model, config):
 
 def test_saving_tells_the_sha256(tmp_path, model, config):
     assert save_model(tmp_path / "a.safetensors", model, config) == file_sha256(tmp_path / "a.safetensors")
-
-
-def test_a_config_survives_json():
-    for config in (
-        TinyConfig(gains=(0.1,), name="x"),
-        ViNetSConfig(width=0.25),
-        TMFINetConfig(depths=(1, 1, 2, 1), input=InputSpec(size=(64, 96))),
-        ViNetAConfig(),
-    ):
-        assert config_from_json(config_to_json(config)) == config
-
-
-def test_strange_configs_are_refused(config):
-    text = config_to_json(config)
-    with pytest.raises(InputError, match="import the module 'no_such_module' first"):
-        config_from_json(text.replace(f"{__name__}:", "no_such_module:"))
-    with pytest.raises(InputError, match="has no config dataclass 'run'"):
-        config_from_json(json.dumps({"class": "saliency.commands.main:run", "fields": {}}))
-    with pytest.raises(InputError, match="has no 'colour'; was it saved by a newer version"):
-        config_from_json(text.replace('"channels"', '"colour"'))
-    with pytest.raises(InputError, match="cannot be read"):
-        config_from_json(text[:-5])
-    with pytest.raises(InputError, match="cannot hold a set"):
-        config_to_json(replace(config, name={1}))
-
-
-@pytest.mark.parametrize("module", ["os:path", "subprocess:Popen", "builtins:eval", "saliency.types:__builtins__"])
-def test_a_config_cannot_name_other_code(module):
-    with pytest.raises(InputError):
-        config_from_json(json.dumps({"class": module, "fields": {}}))
 
 
 def test_any_flipped_bit_is_noticed(path):

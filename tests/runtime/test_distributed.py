@@ -13,9 +13,9 @@ import pytest
 from safetensors.torch import load_file
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
+from saliency.io.serial import dumps
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.training.run_folder import best_file
 from saliency.training.trainer import check_split, train

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from saliency.config.load import load_run
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.config.serial import dumps
 from saliency.data.clips import SaliencyClips
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.folder import Folder
 from saliency.distillation.bi_kd import BiKD
+from saliency.io.serial import dumps
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.tasks.saliency import SaliencyTask
 from saliency.training.run_folder import best_file

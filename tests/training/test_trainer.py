@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.config.serial import dumps
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
+from saliency.io.serial import dumps
 from saliency.runtime import interrupt
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.training.optimization import LossScale, make_optimizer
