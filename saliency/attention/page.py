@@ -185,7 +185,7 @@ def _timeline(contents: Contents) -> list[str]:
             about="How many times more attention the strongest place gets than an average one.",
             lines=[Line(name="", values=peak, colour=COLOURS[1])],
             top=_top(peak),
-            unit=" times",
+            unit="×",
         ),
         Chart(
             title="Distance from the middle",
@@ -283,7 +283,8 @@ def _thumbnails(contents: Contents) -> list[str]:
         picture = base64.b64encode(thumbnail.jpeg).decode()
         figures.append(
             f'<figure><a href="{escape(thumbnail.file)}"><img alt="Frame at {when}" '
-            f'src="data:image/jpeg;base64,{picture}"></a><figcaption>{place}. {when} (frame {thumbnail.frame})</figcaption></figure>\n'
+            f'src="data:image/jpeg;base64,{picture}"></a>'
+            f"<figcaption>{place}. {when} (frame {thumbnail.frame})</figcaption></figure>\n"
         )
     note = (
         '<p class="note">Frames in which attention is gathered and which are sharp where people look, from different '
@@ -315,7 +316,8 @@ def _model(notes: ModelNotes) -> str:
     limits = "".join(f"<li>{escape(limit)}</li>" for limit in (*notes.limits, *LIMITS))
     return (
         f"<p>{' '.join(facts)}</p><ul>{limits}</ul>"
-        f'<p class="note">Made by video-saliency {escape(saliency.__version__)}. This page loads nothing from anywhere.</p>'
+        f'<p class="note">Made by video-saliency {escape(saliency.__version__)}. '
+        "This page loads nothing from anywhere.</p>"
     )
 
 

@@ -3,8 +3,8 @@
 A frame is good when attention is gathered in it and when it is sharp where people look. Both are compared inside the
 film: a frame's score is the mean of its rank in ``1 - spread`` and its rank in sharpness, each from 0 (worst frame)
 to 1 (best). Frames that are nearly black or white, and those within `MARGIN` seconds of a cut, are left out while
-there are others. The best frame is taken first; further ones must come from another scene or lie at least
-`APART` of the film away, while there are such.
+there are others. The best frame is taken first; further ones come from scenes that have none yet, then from
+anywhere at least `APART` of the film away, then from anywhere.
 """
 
 from collections.abc import Sequence
@@ -55,10 +55,20 @@ def choose(
     order = sorted(frames.tolist(), key=lambda i: (not allowed[i], -score[i], i))
     scene = np.searchsorted(np.asarray(cuts), frames, side="right")
     chosen: list[int] = []
-    for apart in (APART * len(frames), 1):
-        for i in order:
-            far = all(abs(i - j) >= apart or (apart > 1 and scene[i] != scene[j]) for j in chosen)
-            if len(chosen) < count and far and (allowed[i] or apart == 1):
+
+    def new_scene(i: int) -> bool:
+        return all(scene[i] != scene[j] for j in chosen)
+
+    def far(i: int) -> bool:
+        return all(abs(i - j) >= max(APART * len(frames), 1) for j in chosen)
+
+    def fresh(i: int) -> bool:
+        return i not in chosen
+
+    good = [i for i in order if allowed[i]]
+    for frames_left, fits in ((good, new_scene), (good, far), (good, fresh), (order, fresh)):
+        for i in frames_left:
+            if len(chosen) < count and fits(i):
                 chosen.append(i)
     return chosen
 

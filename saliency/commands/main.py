@@ -14,6 +14,7 @@ from saliency.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError, neares
 
 COMMANDS = {
     "infer": "show where people would look: an overlay video, maps",
+    "report": "a page to send: attention on regions over time, a crop that follows it, thumbnails",
     "train": "train the models of a config, let them teach each other",
     "evaluate": "score models, maps of any method and baselines on a data set",
     "leaderboard": "tables of results, with intervals and tests",
@@ -33,6 +34,7 @@ usage: saliency COMMAND …        saliency COMMAND --help
 
 examples:
   saliency infer clip.mp4
+  saliency report ad.mp4 --roi logo=1620,60,240,90 --crop 9:16 --thumbnails 3
   saliency train mini_tmfi_vinet
   saliency evaluate --data mini --weights model.safetensors
 """

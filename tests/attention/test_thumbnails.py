@@ -28,13 +28,17 @@ def test_black_frames_and_those_beside_cuts_come_last():
     assert chosen([0.1, 0.2], brightness=[0.01, 0.02]) == [0]  # nothing else is there
 
 
-def test_further_ones_lie_apart_or_in_another_scene():
+def test_further_ones_come_from_other_scenes_then_lie_apart():
     spread = np.full(100, 0.9)
     spread[[50, 51, 80]] = [0.1, 0.11, 0.5]
     assert chosen(spread, count=2) == [50, 80]
     spread = np.full(100, 0.9)
     spread[[45, 51, 80]] = [0.1, 0.11, 0.5]
     assert chosen(spread, count=2, cuts=[48]) == [45, 51]
+    assert chosen(spread, count=3, cuts=[48]) == [45, 51, 80]
+    spread = np.full(100, 0.9)
+    spread[[10, 30, 70]] = [0.1, 0.2, 0.3]
+    assert chosen(spread, count=2, cuts=[48]) == [10, 70]
 
 
 def test_never_more_than_there_are():

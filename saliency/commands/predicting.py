@@ -1,0 +1,89 @@
+"""What the commands that predict share: opening models, and saying which."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from saliency.errors import InputError
+
+if TYPE_CHECKING:
+    from saliency.attention.notes import ModelNotes
+    from saliency.inference.ensemble import Ensemble
+    from saliency.inference.model import Model
+    from saliency.inference.predictor import Predictor
+
+Precision = Literal["float32", "bfloat16"]
+
+
+def load_models(weights: Sequence[str], *, ensemble: bool, device: str) -> "list[Model]":
+    """Load the models that --weights names; none named: the default one.
+
+    Raises:
+        InputError: one cannot be loaded, or several are named and not asked to be averaged.
+    """
+    from saliency.inference.model import load_model
+
+    if len(weights) > 1 and not ensemble:
+        raise InputError("several --weights: add --ensemble to average them")
+    if ensemble and len(weights) < 2:
+        raise InputError("--ensemble averages several models; give at least two --weights")
+    return [load_model(name, device=device) for name in weights or [None]]
+
+
+def make_predictor(
+    models: "Sequence[Model]", *, shares: Sequence[float] = (), batch_size: int = 4, precision: Precision = "float32"
+) -> "Predictor | Ensemble":
+    """Return what makes maps: one model, or the mean of several.
+
+    Args:
+        models: loaded ones.
+        shares: weights of the mean; none: equal ones.
+        batch_size: clips computed at once.
+        precision: arithmetic of the models.
+
+    Raises:
+        InputError: a number is out of range.
+    """
+    import torch
+
+    from saliency.inference.ensemble import Ensemble
+    from saliency.inference.predictor import Predictor
+
+    if batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1, got {batch_size}")
+    autocast = torch.bfloat16 if precision == "bfloat16" else None
+    predictors = [Predictor(model.network, model.input, model.device, batch_size, autocast) for model in models]
+    if shares and len(shares) != len(models):
+        raise InputError(f"--ensemble-weights: give one number for each of the {len(models)} --weights")
+    if any(share <= 0 for share in shares):
+        raise InputError(f"--ensemble-weights must be above 0, got {' '.join(f'{share:g}' for share in shares)}")
+    return predictors[0] if len(predictors) == 1 else Ensemble(predictors, shares or None)
+
+
+def describe(models: "Sequence[Model]") -> str:
+    """Return one line that says which models are used, and whether they only demonstrate."""
+    names = " + ".join(f"{model.name} (sha256 {model.sha256[:12]})" for model in models)
+    line = f"model: {names} on {models[0].device}"
+    return f"{line}\n{DEMONSTRATION}" if any(_demonstrates(model) for model in models) else line
+
+
+DEMONSTRATION = "This model learned from simulated viewers only: it shows that all works; rely on it for nothing."
+
+
+def notes_of(models: "Sequence[Model]") -> "ModelNotes":
+    """Return what a report says of the models."""
+    from saliency.attention.notes import ModelNotes
+    from saliency.inference.zoo import list_models
+
+    entries = {entry.name: entry for entry in list_models()}
+    known = [entries.get(model.name) for model in models]
+    return ModelNotes(
+        name=" + ".join(model.name for model in models),
+        about="; ".join(entry.about for entry in known if entry is not None),
+        licence="",
+        sha256=", ".join(model.sha256 for model in models),
+        demonstration=any(_demonstrates(model) for model in models),
+    )
+
+
+def _demonstrates(model: "Model") -> bool:
+    return model.name.startswith("mini_")
