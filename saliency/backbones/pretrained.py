@@ -3,16 +3,18 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import torch
 from torch import nn
-from torchvision.models._api import WeightsEnum
 
 from saliency.errors import InputError
 from saliency.io.weights import file_sha256, load_weights, read_weights
 from saliency.types import Init
+
+if TYPE_CHECKING:
+    from torchvision.models._api import WeightsEnum
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def folder() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def torchvision_weights(weights: WeightsEnum) -> Mapping[str, Any]:
+def torchvision_weights(weights: "WeightsEnum") -> Mapping[str, Any]:
     """Return the state dict of torchvision's published weights, from the folder or downloaded.
 
     Raises:

@@ -1,16 +1,16 @@
 """S3D features, the backbone of ViNet and ViNet-S, with a configurable width.
 
 Paper: Xie et al., "Rethinking Spatiotemporal Feature Learning" (S3D), arXiv:1712.04851.
-Built from torchvision's own S3D blocks; at width 1 the layers, their names and their numbers are those of
-`torchvision.models.video.s3d().features`, so its Kinetics-400 weights fit.
+At width 1 the layers, their names and their numbers are those of `torchvision.models.video.s3d().features`, so its
+Kinetics-400 weights fit. The blocks are written out here because importing torchvision's costs 1.5 s.
 """
 
 import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor, nn
-from torchvision.models.video.s3d import S3D_Weights, SepInceptionBlock3D, TemporalSeparableConv
-from torchvision.ops.misc import Conv3dNormActivation
 
 from saliency.backbones.layers import pad_clip, recomputed, scale_channels
 from saliency.backbones.pretrained import torchvision_weights
@@ -47,6 +47,56 @@ def from_official(key: str) -> str:
     return re.sub(r"\.(conv_s|bn_s|conv_t|bn_t|conv|bn)\.", lambda m: f".{leaves[m[1]]}.", key)
 
 
+Size3 = tuple[int, int, int]
+NormLayer = Callable[[int], nn.Module]
+
+
+class Conv3dNormActivation(nn.Sequential):
+    """Convolution without bias, normalisation, ReLU."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: Size3, stride: Size3, padding: Size3, norm: NormLayer) -> None:
+        conv = nn.Conv3d(c_in, c_out, kernel, stride=stride, padding=padding, bias=False)
+        super().__init__(conv, norm(c_out), nn.ReLU(inplace=True))
+
+
+class TemporalSeparableConv(nn.Sequential):
+    """A convolution over space, then one over time, each with normalisation and ReLU."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, padding: int, norm: NormLayer) -> None:
+        k, s, p = kernel, stride, padding
+        super().__init__(
+            Conv3dNormActivation(c_in, c_out, (1, k, k), (1, s, s), (0, p, p), norm),
+            Conv3dNormActivation(c_out, c_out, (k, 1, 1), (s, 1, 1), (p, 0, 0), norm),
+        )
+
+
+class SepInceptionBlock3D(nn.Module):
+    """Four branches with different fields of view, joined along the channels.
+
+    Args:
+        c_in: channels that come in.
+        channels: those of branch 0, (1x1x1 middle, out) of branches 1 and 2, branch 3.
+        norm: makes the normalisation of so many channels.
+    """
+
+    def __init__(self, c_in: int, channels: Sequence[int], norm: NormLayer) -> None:
+        super().__init__()
+        b0, b1_middle, b1, b2_middle, b2, b3 = channels
+        self.branch0 = _point(c_in, b0, norm)
+        self.branch1 = nn.Sequential(_point(c_in, b1_middle, norm), TemporalSeparableConv(b1_middle, b1, 3, 1, 1, norm))
+        self.branch2 = nn.Sequential(_point(c_in, b2_middle, norm), TemporalSeparableConv(b2_middle, b2, 3, 1, 1, norm))
+        pool = nn.MaxPool3d((3, 3, 3), stride=1, padding=1)
+        self.branch3 = nn.Sequential(pool, _point(c_in, b3, norm))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C_in, T, H, W) -> (B, sum of the branches' channels, T, H, W)."""
+        return torch.cat((self.branch0(x), self.branch1(x), self.branch2(x), self.branch3(x)), dim=1)
+
+
+def _point(c_in: int, c_out: int, norm: NormLayer) -> Conv3dNormActivation:
+    return Conv3dNormActivation(c_in, c_out, (1, 1, 1), (1, 1, 1), (0, 0, 0), norm)
+
+
 class S3DFeatures(nn.Module):
     """S3D without its classifier; returns features at four scales.
 
@@ -67,7 +117,7 @@ class S3DFeatures(nn.Module):
         layers: dict[int, nn.Module] = {
             0: TemporalSeparableConv(3, stem, 7, 2, 3, norm),
             1: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
-            2: Conv3dNormActivation(stem, stem, kernel_size=1, stride=1, norm_layer=norm),
+            2: _point(stem, stem, norm),
             3: TemporalSeparableConv(stem, middle, 3, 1, 1, norm),
             4: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
             7: nn.MaxPool3d((3, 3, 3), stride=(2, 2, 2), padding=(1, 1, 1)),
@@ -76,8 +126,9 @@ class S3DFeatures(nn.Module):
         channels = middle
         self.channels = [middle]
         for index, published in _MIXED.items():
-            b0, b1_mid, b1, b2_mid, b2, b3 = (scale_channels(c, width) for c in published)
-            layers[index] = SepInceptionBlock3D(channels, b0, b1_mid, b1, b2_mid, b2, b3, norm)
+            scaled = [scale_channels(c, width) for c in published]
+            layers[index] = SepInceptionBlock3D(channels, scaled, norm)
+            b0, _, b1, _, b2, b3 = scaled
             channels = b0 + b1 + b2 + b3
             if index in _TAPS:
                 self.channels.append(channels)
@@ -113,5 +164,7 @@ class S3DFeatures(nn.Module):
 
     def load_kinetics(self) -> None:
         """Load torchvision's Kinetics-400 weights of S3D (width 1 only)."""
+        from torchvision.models.video.s3d import S3D_Weights
+
         state = torchvision_weights(S3D_Weights.KINETICS400_V1)
         load_weights(self, state, ignore=("classifier.",), name="S3D Kinetics-400 weights")

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.swin_transformer import PatchMerging
-from torchvision.models.video.swin_transformer import Swin3D_S_Weights
-from torchvision.ops import MLP, StochasticDepth
 
 from saliency.backbones.layers import recomputed
 from saliency.backbones.pretrained import torchvision_weights
@@ -89,6 +86,8 @@ class VideoSwinFeatures(nn.Module):
 
     def load_kinetics(self) -> None:
         """Load torchvision's Kinetics-400 weights of Video Swin-S (the published sizes only)."""
+        from torchvision.models.video.swin_transformer import Swin3D_S_Weights
+
         state = torchvision_weights(Swin3D_S_Weights.KINETICS400_V1)
         load_weights(self, state, ignore=("head.", "patch_embed.norm."), name="Video Swin-S Kinetics-400 weights")
 
@@ -119,14 +118,59 @@ class SwinBlock(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, heads, window)
-        self.stochastic_depth = StochasticDepth(drop_path, "row")
+        self.stochastic_depth = StochasticDepth(drop_path)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = MLP(dim, [4 * dim, dim], activation_layer=nn.GELU, inplace=None)
+        self.mlp = MLP(dim)
 
     def forward(self, x: Tensor, window: Size3, shift: Size3, masks: Tensor | None) -> Tensor:
         """Map x (B, T, H, W, C) to the same shape."""
         x = x + self.stochastic_depth(self.attn(self.norm1(x), window, shift, masks))
         return x + self.stochastic_depth(self.mlp(self.norm2(x)))
+
+
+class MLP(nn.Module):
+    """Two linear layers with a GELU in between; their names are their places in torchvision's sequence."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.add_module("0", nn.Linear(dim, 4 * dim))
+        self.add_module("3", nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        widen, narrow = self.children()
+        return narrow(F.gelu(widen(x)))
+
+
+class StochasticDepth(nn.Module):
+    """Leave a residual branch out for each sample with a probability, in training (Huang et al., arXiv:1603.09382)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (B, ...) with some samples zero and the others scaled so that the mean stays."""
+        if not self.training or self.p == 0:
+            return x
+        kept = 1 - self.p
+        mask = x.new_empty(len(x), *(1,) * (x.ndim - 1)).bernoulli_(kept)
+        return x * (mask.div_(kept) if kept > 0 else mask)
+
+
+class PatchMerging(nn.Module):
+    """Join the tokens of each 2x2 cell: half the height and width, twice the channels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.reduction = nn.Linear(4 * dim, 2 * dim, bias=False)
+        self.norm = nn.LayerNorm(4 * dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, H, W, C) -> (B, T, H/2, W/2, 2C), sizes rounded up: the edges are padded with zeros."""
+        x = F.pad(x, (0, 0, 0, x.shape[-2] % 2, 0, x.shape[-3] % 2))
+        corners = [x[..., row::2, column::2, :] for column in (0, 1) for row in (0, 1)]
+        return self.reduction(self.norm(torch.cat(corners, dim=-1)))
 
 
 class WindowAttention(nn.Module):

@@ -12,7 +12,7 @@ from saliency.backbones.video_swin import WindowAttention
 def for_inference(model: nn.Module) -> nn.Module:
     """Return a copy in eval mode with BatchNorms folded into convolutions and attention biases looked up.
 
-    A BatchNorm3d is folded into the Conv3d that stands directly before it in the same module, which is how
+    A BatchNorm is folded into the convolution that stands directly before it in the same module, which is how
     every model here defines them. The copy differs from the model by rounding only (about 1e-6); it cannot be
     trained, and its state dict is not the model's.
 
@@ -28,9 +28,11 @@ def for_inference(model: nn.Module) -> nn.Module:
 
 
 def _fold(parent: nn.Module) -> None:
-    """Fold each BatchNorm3d among the children of `parent` into the convolution before it."""
+    """Fold each BatchNorm among the children of `parent` into the convolution before it."""
     children = list(parent.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(children):
-        if isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d) and conv.out_channels == norm.num_features:
+        in_space = isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        in_time = isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)
+        if (in_space or in_time) and conv.out_channels == norm.num_features:
             setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(parent, norm_name, nn.Identity())

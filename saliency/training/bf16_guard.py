@@ -21,7 +21,9 @@ TOLERANCE = 0.05
 class Bf16Guard:
     """Tries the convolutions of models and sees to it that wrong ones are computed in fp32."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, compiled: bool = False) -> None:
+        """Make a guard of models that are compiled or not."""
+        self.compiled = compiled
         self._wrong: dict[Hashable, bool] = {}  # layer and shape of its input -> whether bf16 is wrong
         self._names: dict[nn.Module, str] = {}
         self._found: list[str] = []  # not yet told
@@ -36,7 +38,9 @@ class Bf16Guard:
         for path, module in model.named_modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
                 self._names[module] = f"{name}.{path}"
-                module.forward = _Guarded(self, module)  # pyright: ignore[reportAttributeAccessIssue]
+                guarded = _Guarded(self, module)
+                # what is decided while running cannot be part of a compiled graph; loading the compiler takes seconds
+                module.forward = torch.compiler.disable(guarded) if self.compiled else guarded  # pyright: ignore[reportAttributeAccessIssue]
 
     def tell(self) -> None:
         """Log in one line the layers that were found since the last call."""
@@ -68,7 +72,6 @@ class _Guarded:
     def __init__(self, guard: Bf16Guard, conv: _ConvNd) -> None:
         self.guard, self.conv, self.forward = guard, conv, conv.forward
 
-    @torch.compiler.disable
     def __call__(self, x: Tensor) -> Tensor:
         half = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
         if not (half and self.guard.is_wrong(self.conv, x)):

@@ -119,7 +119,8 @@ class Trainer:
         self.training, self.validation = training, validation
         self.device = world.device
         self.loss_scale: LossScale | None = None
-        self.guard = Bf16Guard() if self.device.type == "cpu" and run.train.precision == "bf16" else None
+        guarded = self.device.type == "cpu" and run.train.precision == "bf16"
+        self.guard = Bf16Guard(compiled=run.train.compile) if guarded else None
         self.validation_loaders: dict[int | None, DataLoader[Any]] = {}
         self.recent: list[list[str]] = []  # ids of the samples of each step since the last log line
         self.offsets, spent = {}, 0  # epochs spent before each stage

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from saliency.errors import InputError
+from saliency.inference.cpu_layers import with_cpu_layers
 from saliency.inference.folding import for_inference
 from saliency.io.weights import load_model, save_model
 from saliency.models.appearance_net import AppearanceNetConfig
@@ -228,6 +229,14 @@ def test_inference_form_gives_the_same_numbers(model):
     torch.testing.assert_close(fast(clip), model(clip), atol=1e-5, rtol=0)
     small = clips(height=24, width=40)  # attention windows shrink
     torch.testing.assert_close(fast(small), model(small), atol=1e-5, rtol=0)
+
+
+def test_layers_for_the_cpu_give_the_same_numbers(model):
+    fast = with_cpu_layers(for_inference(model))
+    assert not any(type(m) is nn.Conv3d for m in fast.modules())
+    for clip in (clips(), clips(batch=1, height=24, width=40)):
+        with torch.inference_mode():
+            torch.testing.assert_close(fast(clip), model(clip), atol=1e-5, rtol=0)
 
 
 def test_calls_leave_nothing_behind(model):
