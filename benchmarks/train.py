@@ -56,6 +56,7 @@ from saliency.runtime.interrupt import StopRequest
 from saliency.training.learners import Progress, Trained, make_learners
 from saliency.training.logbook import Logbook
 from saliency.training.meters import Meter
+from saliency.training.samples import RunSamples
 from saliency.training.trainer import Trainer
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
@@ -227,7 +228,7 @@ def measure(options: Options, case: str, way: Way, root: Path) -> dict[str, Any]
     (stage,) = run.stages
     world = World(rank=0, size=1, device=device)
     logbook = Logbook(root / "unused", main=False)
-    trainer = Trainer(run, root / "unused", world, StopRequest(), logbook, training, training)
+    trainer = Trainer(run, root / "unused", world, StopRequest(), logbook, RunSamples(training, training))
     learners = make_learners(run, stage, root / "unused", world, None, Progress())
     if way.published:
         for learner in learners:

@@ -10,6 +10,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from saliency.backbones.hub import hub
@@ -35,13 +36,11 @@ class MambaVisionConfig:
         """Make the model with its published weights (``"hub"``) or without (``"scratch"``).
 
         Raises:
-            InputError: a package is missing, remote code is not allowed, or the model cannot be downloaded.
+            InputError: a package or the GPU is missing, remote code is not allowed (all that is missing is named), or
+                the model cannot be downloaded.
         """
-        for package in ("transformers", "mamba_ssm"):
-            if importlib.util.find_spec(package) is None:
-                raise InputError(f"{self.name} needs the package {package}: pip install {package.replace('_', '-')}")
-        if not self.trust_remote_code:
-            raise InputError(f"{self.name} runs code that comes with its weights: set its trust_remote_code=true")
+        if lacks := self._lacks():
+            raise InputError(f"{self.name} cannot be built here: it needs {', and '.join(lacks)}")
         from transformers import AutoConfig, AutoModelForImageClassification
 
         try:
@@ -58,6 +57,19 @@ class MambaVisionConfig:
             ) from error
         return MambaVision(net)
 
+    def _lacks(self) -> list[str]:
+        """What is missing here, each with its remedy."""
+        lacks = [
+            f"the package {package} (pip install {package.replace('_', '-')})"
+            for package in ("transformers", "mamba_ssm")
+            if importlib.util.find_spec(package) is None
+        ]
+        if not _has_gpu():
+            lacks.append("a CUDA GPU")
+        if not self.trust_remote_code:
+            lacks.append("leave to run the code that comes with its weights (the model's trust_remote_code=true)")
+        return lacks
+
 
 class MambaVision(nn.Module):
     """(B, 3, H, W) -> (B, 1000)."""
@@ -69,3 +81,7 @@ class MambaVision(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, 1000) logits."""
         return self.net(images)["logits"]
+
+
+def _has_gpu() -> bool:
+    return torch.cuda.is_available()

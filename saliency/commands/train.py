@@ -20,14 +20,16 @@ class Arguments:
     """Train the models of a config file.
 
     Attributes:
-        config: name of a config (mini_tmfi_vinet), a .py file with a function config(), or the config.json of a run.
+        config: name of a config (mini_tmfi_vinet, or with a variant imagenet_bi_kd:vit_b_vit_s), a .py file with a
+            function config(), or the config.json of a run.
         set: changes of the config, e.g. train.batch_size=8 learners.vinet_s.optimizer.lr=1e-4.
         out: folder of the run; default runs/NAME.
         resume: go on with what the folder holds.
         force: resume although the config has changed.
         seeds: number of seeds to run, one after the other, with a table over all of them.
-        dry_run: do that many real steps of every stage, say what the run would cost, and keep nothing.
-        synthetic: with --dry-run: measure with made-up videos, before the data set is there.
+        dry_run: do that many real steps of every stage, with the largest batch that fits, say what the run would
+            cost, and keep nothing.
+        synthetic: with --dry-run: measure with made-up videos or images, before the data set is there.
         options: list every option of the config with its type and value, and exit.
     """
 
@@ -50,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     from saliency.config import overrides
     from saliency.config.load import load_run
     from saliency.runtime.interrupt import Interrupted
-    from saliency.training.dry_run import with_synthetic_videos
+    from saliency.training.dry_run import with_synthetic_data
     from saliency.training.seeds import train_seeds
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
@@ -60,10 +62,10 @@ def main(words: Sequence[str]) -> int:
             print(f"{path}={value}  ({kind})")
         return 0
     if arguments.dry_run is not None:
-        rehearse(with_synthetic_videos(run) if arguments.synthetic else run, arguments.dry_run)
+        rehearse(with_synthetic_data(run) if arguments.synthetic else run, arguments.dry_run)
         return 0
     if arguments.synthetic:
-        raise InputError("--synthetic goes with --dry-run N: nothing can be learnt from made-up videos")
+        raise InputError("--synthetic goes with --dry-run N: nothing can be learnt from made-up data")
     try:
         train_seeds(
             run,
@@ -86,9 +88,11 @@ def rehearse(run: "Run", steps: int) -> None:
     for cost in dry_run(run, steps):
         costs.append(cost)
         seconds = ", ".join(f"{value:.2f}" for value in cost.step_seconds) or "none"
+        lowered = f" of {cost.measured_batch} at once" if cost.measured_batch < cost.batch else ""
         print(
-            f"{cost.stage}: {cost.steps:,} steps of {run.train.batch_size} samples; measured {seconds} s a step, "
+            f"{cost.stage}: {cost.steps:,} steps of {cost.batch} samples; measured {seconds} s a step{lowered}, "
             f"{cost.samples_per_second:.3g} samples/s, peak memory {cost.memory_gib:.1f} GiB; scoring the validation "
-            f"set takes {cost.validation_seconds:.0f} s, {cost.validations} times; in all {cost.hours:.2f} hours"
+            f"set takes {cost.validation_seconds:.0f} s, {cost.validations} times; in all {cost.hours:.2f} hours",
+            flush=True,
         )
     print(f"{run.name}: {sum(cost.hours for cost in costs):.2f} hours for all stages, nothing was kept")

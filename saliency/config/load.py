@@ -3,13 +3,14 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import saliency
 from saliency.config.run import Run
 from saliency.errors import InputError, nearest
 from saliency.io.serial import loads
 
-FUNCTION = "config"
+FUNCTION, VARIANTS = "config", "VARIANTS"
 CONFIGS = Path(saliency.__file__).parent / "configs"
 """Where the configs of the project are, in a checkout and in an installed package alike."""
 
@@ -19,16 +20,17 @@ def load_run(path: str | Path) -> Run:
 
     Args:
         path: name of a config that comes with the project, such as ``mini_tmfi_vinet``; a ``.py`` file whose function
-            ``config()`` returns a `Run`; or the ``config.json`` of a run folder.
+            ``config()`` returns a `Run`; or the ``config.json`` of a run folder. ``:VARIANT`` behind a name or a
+            ``.py`` file asks for one of the variants that the file lists as ``VARIANTS``; without it the first.
 
     Raises:
-        InputError: there is no such file, or it does not hold a run.
+        InputError: there is no such file or variant, or it does not hold a run.
     """
-    path = _find(path)
+    path, variant = _find(path)
     if path.suffix == ".json":
         run = loads(path.read_text(encoding="utf-8"), str(path))
     elif path.suffix == ".py":
-        run = _call(path)
+        run = _call(path, variant)
     else:
         raise InputError(f"{path} is neither a .py config nor a .json dump of one")
     if not isinstance(run, Run):
@@ -41,22 +43,43 @@ def list_configs() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.py"))
 
 
-def _find(path: str | Path) -> Path:
-    """Return the file that a name or path means."""
-    path = Path(path)
+def variants(path: str | Path) -> tuple[str, ...]:
+    """Return the variants of a config, the default first; none where it has only one form."""
+    return tuple(getattr(_import(_find(path)[0]), VARIANTS, ()))
+
+
+def _find(path: str | Path) -> tuple[Path, str]:
+    """Return the file that a name or path means, and the variant behind it ("" if none is asked for)."""
+    if Path(path).is_file():
+        return Path(path), ""
+    name, _, variant = str(path).partition(":")
+    path = Path(name)
     if path.is_file():
-        return path
+        return path, variant
     if path.suffix == "" and path.parent == Path():
         named = CONFIGS / f"{path.name}.py"
         if named.is_file():
-            return named
+            return named, variant
         known = list_configs()
         raise InputError(f"there is no config '{path}'{nearest(path.name, known)}; known: {', '.join(known)}")
     known = [str(p) for p in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
     raise InputError(f"there is no config file {path}{nearest(str(path), known)}")
 
 
-def _call(path: Path) -> object:
+def _call(path: Path, variant: str) -> object:
+    module = _import(path)
+    function = getattr(module, FUNCTION, None)
+    if not callable(function):
+        raise InputError(f"{path} has no function {FUNCTION}() that returns a Run")
+    known = tuple(getattr(module, VARIANTS, ()))
+    if variant and variant not in known:
+        raise InputError(
+            f"{path.stem} has no variant '{variant}'{nearest(variant, known)}; known: {', '.join(known) or 'none'}"
+        )
+    return function(variant) if variant else function()
+
+
+def _import(path: Path) -> ModuleType:
     name = f"saliency_config_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -64,7 +87,4 @@ def _call(path: Path) -> object:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses defined in a config file look their module up
     spec.loader.exec_module(module)
-    function = getattr(module, FUNCTION, None)
-    if not callable(function):
-        raise InputError(f"{path} has no function {FUNCTION}() that returns a Run")
-    return function()
+    return module

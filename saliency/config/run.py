@@ -1,7 +1,7 @@
 """What a run is: a task, data, learners that learn in stages, and how the result is scored."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -56,12 +56,34 @@ class Learner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """How one learner is trained in a stage in which every learner trains alone.
+
+    Attributes:
+        epochs: passes over the training samples.
+        batch_size: samples of one step, over all processes.
+        accumulate: parts into which a step is split.
+        validate_every: epochs between validations.
+        monitor: what chooses its best weights; None: what the run's task says.
+        optimizer: how its weights move in this stage; None: as in the run.
+    """
+
+    epochs: int
+    batch_size: int
+    accumulate: int = 1
+    validate_every: int = 1
+    monitor: str | None = None
+    optimizer: Optimizer | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One phase of training.
 
     Attributes:
         name: used in folders and tables, e.g. ``scratch``, ``control``, ``bi_kd``.
-        epochs: passes over the training samples; 0 scores the starting point and keeps it as the stage's best.
+        epochs: passes over the training samples; 0 scores the starting point and keeps it as the stage's best. Of no
+            meaning where the learners train alone.
         distiller: how the learners teach each other; `TaskOnly` trains each for itself.
         start: name of an earlier stage whose best checkpoints are the starting point.
         frozen: name -> learner: copies of learners as they are at the start of the stage, which take part in it
@@ -69,16 +91,24 @@ class Stage:
         lr: replaces every learner's learning rate in this stage.
         lr_factor: multiplies every learner's learning rate in this stage.
         weight_decay: replaces every learner's weight decay in this stage.
+        alone: learner -> its own batch size, length and schedule. Then every learner is trained by itself, one after
+            the other, to the last bit as in a run that has no other learner. Empty: all learn together.
     """
 
     name: str
-    epochs: int
+    epochs: int = 0
     distiller: Distiller = field(default_factory=TaskOnly)
     start: str | None = None
     frozen: dict[str, str] = field(default_factory=dict)
     lr: float | None = None
     lr_factor: float = 1.0
     weight_decay: float | None = None
+    alone: dict[str, Alone] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Epochs of the stage; where learners train alone, those of the longest."""
+        return max((each.epochs for each in self.alone.values()), default=self.epochs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +211,15 @@ class Data(Protocol):
         ...
 
 
+@runtime_checkable
+class OwnData(Protocol):
+    """Added by data that has rules of its own for a learner that trains alone."""
+
+    def own(self, learner: str) -> Data:
+        """The data as this learner alone takes it."""
+        ...
+
+
 class Report(Protocol):
     """What is made of a finished run, e.g. a leaderboard."""
 
@@ -227,4 +266,34 @@ class Run:
             for copy, source in stage.frozen.items():
                 if source not in self.learners or copy in self.learners:
                     raise ValueError(f"stage '{stage.name}': '{copy}' cannot be a frozen copy of '{source}'")
+            if stage.alone:
+                self._check_alone(stage)
             seen.add(stage.name)
+
+    def _check_alone(self, stage: Stage) -> None:
+        trained = [name for name, learner in self.learners.items() if learner.optimizer is not None]
+        if set(stage.alone) != set(trained):
+            raise ValueError(
+                f"stage '{stage.name}' trains {', '.join(stage.alone)} alone; it must say how for each of "
+                f"{', '.join(trained)}"
+            )
+        if stage.frozen or not isinstance(stage.distiller, TaskOnly):
+            raise ValueError(f"stage '{stage.name}': learners that train alone have no teachers")
+
+    def part(self, stage: Stage, learner: str) -> "Run":
+        """Return the run, without stages, of one learner in a stage in which the learners train alone."""
+        alone, config = stage.alone[learner], self.learners[learner]
+        task: Any = self.task
+        return replace(
+            self,
+            task=task if alone.monitor is None else replace(task, monitor=alone.monitor),
+            data=self.data.own(learner) if isinstance(self.data, OwnData) else self.data,
+            learners={learner: replace(config, optimizer=alone.optimizer or config.optimizer)},
+            stages=(),
+            train=replace(
+                self.train,
+                batch_size=alone.batch_size,
+                accumulate=alone.accumulate,
+                validate_every=alone.validate_every,
+            ),
+        )

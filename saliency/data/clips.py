@@ -1,13 +1,26 @@
 """The training and validation clips of a saliency run, drawn from any video data set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from saliency.data.targets import val_targets
+from saliency.data.targets import Sampling, val_targets
 from saliency.data.video import VideoData, VideoSamples
 from saliency.types import InputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnClips:
+    """What a learner's own published training takes in place of the run's settings.
+
+    Attributes:
+        grid: (H, W) on which its predictions and ground truth meet.
+        sampling: the target rules of its training and validation; None: those of the data set.
+    """
+
+    grid: tuple[int, int]
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +34,7 @@ class SaliencyClips:
         flip: mirror training samples with probability 1/2; the papers do not.
         cache: ``"memory"`` keeps decoded videos in memory, for small data sets; a folder reads resized frames
             from the frame cache there (``saliency prepare cache``).
+        alone: learner -> its own rules, for stages in which the learners train alone.
     """
 
     source: VideoData
@@ -28,6 +42,7 @@ class SaliencyClips:
     clips_per_video: int = 1
     flip: bool = False
     cache: Literal["none", "memory"] | Path = "none"
+    alone: dict[str, OwnClips] = field(default_factory=dict)
 
     def training(self, views: Mapping[str, InputSpec]) -> VideoSamples:
         """Random target frames of the training split."""
@@ -46,6 +61,16 @@ class SaliencyClips:
         videos = self.source.videos("val")
         targets = val_targets([video.num_frames for video in videos], self.source.sampling.val)
         return VideoSamples(videos, self._views(views), self.grid, targets=targets, cache=self.cache)
+
+    def own(self, learner: str) -> "SaliencyClips":
+        """Return these clips as a learner that trains alone takes them."""
+        rule = self.alone.get(learner)
+        if rule is None:
+            return self
+        source: Any = self.source  # data sets are dataclasses
+        return replace(
+            self, grid=rule.grid, source=source if rule.sampling is None else replace(source, sampling=rule.sampling)
+        )
 
     def _views(self, views: Mapping[str, InputSpec]) -> dict[str, InputSpec]:
         return {name: self.source.view(spec) for name, spec in views.items()}

@@ -4,13 +4,18 @@ Sources, read in November 2026: [P] the Bi-KD paper (TMLR 2025), section 4; [K] 
 src/train_{bi,tri,quad}_kd.py; [T] timm's train.py, whose defaults [P] names for the ViTs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.datasets.image_folder import Augmentation, ImageFolder
+from saliency.distillation.base import Distiller
 from saliency.distillation.bi_kd import BiKD
+from saliency.distillation.dml import DML
+from saliency.distillation.each import Each
+from saliency.distillation.kd import KD
+from saliency.distillation.kl_dp import KLDP
 from saliency.models.dinov2_linear import DINOv2LinearConfig
 from saliency.models.mambavision import MambaVisionConfig
 from saliency.models.timm_classifier import TimmConfig
@@ -19,6 +24,8 @@ from saliency.tasks.classification import ClassificationTask
 from saliency.types import ImageSpec, ModelConfig
 
 Preprocessing = Literal["native", "shared"]
+
+EPOCHS = 20  # [P]
 
 SHARED_INPUT = ImageSpec(size=(224, 224), crop=0.875, interpolation="bilinear")
 """What [K] feeds every model, whatever it was trained with; the accuracies in the paper's Table 1 match it."""
@@ -94,6 +101,87 @@ def mambavision_t2() -> Learner:
     return Learner(model=MambaVisionConfig(), init="hub")
 
 
+MODELS = {
+    "dinov2": dinov2,
+    "mae": mae,
+    "pit_b": pit_b,
+    "swsl": swsl_resnext101,
+    "mambavision": mambavision_t2,
+    "coat": coat_lite_mini,
+    "senet154": senet154,
+    "pit_xs": pit_xs,
+    "resmlp_36": resmlp_36,
+    "resmlp": resmlp_24_dist,
+    "vit_b": vit_b,
+    "vit_s": vit_s,
+    "vit_t": vit_t,
+}
+"""Name of a learner in the runs -> how it is made; the 13 models of Table 1."""
+
+PAIRS = (
+    ("dinov2", "mae"),
+    ("pit_b", "swsl"),
+    ("dinov2", "mambavision"),
+    ("dinov2", "swsl"),
+    ("coat", "senet154"),
+    ("coat", "dinov2"),
+    ("pit_xs", "resmlp_36"),
+    ("coat", "pit_xs"),
+    ("vit_b", "vit_s"),
+    ("vit_b", "vit_t"),
+    ("vit_s", "vit_t"),
+)
+"""Tables 2 and 3."""
+
+SEVERAL = (("coat", "pit_xs", "resmlp"), ("coat", "pit_xs", "resmlp", "dinov2"))
+"""Table 6a beyond pairs."""
+
+
+def group(name: str, models: tuple[str, ...], more: tuple[Stage, ...] = ()) -> Run:
+    """Return the transfer between some of `MODELS`; ViTs among themselves get the recipe that the paper gives them.
+
+    Args:
+        name: of the run.
+        models: two or more keys of `MODELS`.
+        more: stages of other methods, before that of Bi-KD.
+    """
+    vit = all(model.startswith("vit_") for model in models)
+    run = transfer(name, {model: MODELS[model]() for model in models}, recipe="vit" if vit else "plain")
+    return replace(run, stages=(*run.stages[:-1], *more, run.stages[-1]))
+
+
+def columns(first: str, second: str) -> tuple[Stage, ...]:
+    """Return the other methods of Table 2 for a pair, as stages of the same length from the same weights.
+
+    KL and KL+DP train each model with a frozen copy of the other one as teacher, without the task loss: the two
+    directions that the paper runs one after the other share their batches. MCL is left out: its slow weights, top-100
+    logits and SGD are stated by its own authors' code only, and [P] does not say what it took of them.
+    """
+    frozen = {f"{first}_before": first, f"{second}_before": second}
+
+    def both(method: Callable[[str, str], Distiller]) -> Each:
+        return Each(
+            methods={
+                first: method(f"{first}_before", f"{second}_before"),
+                second: method(f"{second}_before", f"{first}_before"),
+            }
+        )
+
+    def stage(name: str, distiller: Distiller, frozen: dict[str, str]) -> Stage:
+        return Stage(name=name, epochs=EPOCHS, start="before", distiller=distiller, frozen=frozen)
+
+    return (
+        stage("kl", both(lambda _, other: KD.divergence_only(teacher=other)), frozen),
+        stage("kl_dp", both(lambda own, other: KLDP(teachers=(other,), initial=own)), frozen),
+        stage(
+            "kl_dp_supervised",
+            both(lambda own, other: KLDP(teachers=(other,), initial=own, supervised=True)),
+            frozen,
+        ),
+        stage("dml", DML(), {}),
+    )
+
+
 def transfer(
     name: str,
     learners: Mapping[str, Learner],
@@ -124,8 +212,8 @@ def transfer(
         },
         stages=(
             Stage(name="before", epochs=0),  # scores the published weights
-            Stage(name="control", epochs=20, start="before"),
-            Stage(name="bi_kd", epochs=20, start="before", distiller=BiKD()),
+            Stage(name="control", epochs=EPOCHS, start="before"),
+            Stage(name="bi_kd", epochs=EPOCHS, start="before", distiller=BiKD()),
         ),
         train=Training(batch_size=128, workers=8, log_every=100, checkpoint_every=5000),  # [P] full precision
         report=Comparison(before="before", control="control", metric="top1"),

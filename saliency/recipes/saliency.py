@@ -5,11 +5,14 @@ Sources, read in November 2026: [S] ViNet-Saliency/vinet_v2, ViNet_S/train.py an
 [K] Syd-J/Bi-KD, train_sal_{bi,tri}_kd.py; [P] the Bi-KD paper (TMLR 2025).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.data.clips import SaliencyClips
+from saliency.config.run import Alone, Learner, Optimizer, Run, Stage, Training
+from saliency.data.clips import OwnClips, SaliencyClips
+from saliency.data.targets import TMFI_NET_DHF1K, VINET_A_DHF1K, VINET_S_DHF1K, Sampling
 from saliency.data.video import VideoData
 from saliency.distillation.bi_kd import BiKD
 from saliency.models.tmfi_net import TMFINetConfig
@@ -69,7 +72,30 @@ def single(name: str, model: str, source: VideoData, init: str = "kinetics") -> 
     )
 
 
-def transfer(name: str, models: tuple[str, ...], source: VideoData, runs: str = "") -> Run:
+SAMPLING_DHF1K = {
+    "tmfi_net": TMFI_NET_DHF1K,
+    "vinet_s": VINET_S_DHF1K,
+    "vinet_a": VINET_A_DHF1K,
+}  # the target frames of each model's own training (docs/datasets.md)
+
+TRANSFER: dict[str, tuple[int, int]] = {"published": (100, 4), "paper": (20, 128)}
+"""Setting of the transfer -> (epochs, batch): of the published scripts [K], and as the paper says [P].
+
+The default is the scripts': the rate is 1e-6 in both, and Adam moves a weight by about its rate in a step, so the
+20 epochs of batches of 128 that [P] states (600 clips an epoch: 80 steps) could not move any weight by more than
+1e-4, which no score would show. The scripts' 100 epochs of batches of 4 are 15,000 steps.
+"""
+
+
+def transfer(
+    name: str,
+    models: tuple[str, ...],
+    source: VideoData,
+    *,
+    runs: str = "",
+    sampling: Mapping[str, Sampling] | None = None,
+    setting: Literal["published", "paper"] = "published",
+) -> Run:
     """Return Bi-KD between trained models, with the control of equal length.
 
     Args:
@@ -77,26 +103,39 @@ def transfer(name: str, models: tuple[str, ...], source: VideoData, runs: str = 
         models: any of ``tmfi_net``, ``vinet_s`` and ``vinet_a``; two for Bi-KD, three for tri-KD.
         source: the data set.
         runs: prefix of the single models' runs below ``runs/`` whose best weights are the starting point (for
-            example ``dhf1k`` for ``runs/dhf1k_vinet_s``); empty trains all models from Kinetics weights first.
+            example ``dhf1k`` for ``runs/dhf1k_vinet_s``).
+            Empty: they are first trained from Kinetics weights, each in its own published set-up.
+        sampling: the target frames of each model's own training; None: those of `source`.
+        setting: of the transfer, a key of `TRANSFER`.
     """
 
     def start(model: str) -> str:
         return str(Path("runs") / f"{runs}_{model}" / "scratch" / f"{model}.safetensors") if runs else "kinetics"
 
+    epochs, batch = TRANSFER[setting]
     # [P] and [K]: Adam, lr 1e-6 and weight decay 1e-5 for the transfer, and for the control alike
-    published = {"start": "scratch", "epochs": 100, "lr": 1e-6, "weight_decay": 1e-5}
+    published = {"start": "scratch", "epochs": epochs, "lr": 1e-6, "weight_decay": 1e-5}
+    own = {
+        model: Alone(
+            epochs=EPOCHS[model],
+            batch_size=BATCH[model],
+            validate_every=VALIDATE_EVERY[model],
+            monitor=MONITOR[model],
+        )
+        for model in models
+    }
+    rules = {model: OwnClips(grid=GRID[model], sampling=(sampling or {}).get(model)) for model in models}
     return Run(
         name=name,
         task=TASK,  # [K] keeps the lowest validation loss of each model
-        data=SaliencyClips(source=source, grid=TRANSFER_GRID),
+        data=SaliencyClips(source=source, grid=TRANSFER_GRID, alone={} if runs else rules),
         learners={model: learner(model, start(model)) for model in models},
         stages=(
             # 0 epochs: scores the starting point, so that the table has its "before"
-            Stage(name="scratch", epochs=0 if runs else 120),
-            # [K] 100 epochs of batch 4; the paper says 20 epochs of batch 128, which on 600 clips is 80 steps
+            Stage(name="scratch", alone={} if runs else own),
             Stage(name="control", **published),
             Stage(name="bi_kd", distiller=BiKD(), **published),
         ),
-        train=Training(batch_size=4, workers=4),
+        train=Training(batch_size=batch, accumulate=batch // 4, workers=4),  # 4 clips at once either way
         report=TransferReport(source=source, every={"val": 1}),
     )

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -94,17 +94,17 @@ def join(device: str = "auto") -> Iterator[World]:
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = pick_device(device, local if size > 1 else None)
-    if size == 1:
-        yield World(rank=0, size=1, device=chosen)
-        return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
-    try:
-        hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
-        yield World(rank=rank, size=size, device=chosen, hosts=hosts)
-    finally:
-        dist.destroy_process_group()
+    # what seeds, measures or allocates without naming a device means this one
+    with torch.cuda.device(chosen) if chosen.type == "cuda" else nullcontext():
+        if size == 1:
+            yield World(rank=0, size=1, device=chosen)
+            return
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+        try:
+            hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
+            yield World(rank=rank, size=size, device=chosen, hosts=hosts)
+        finally:
+            dist.destroy_process_group()
 
 
 def pick_device(name: str, local_rank: int | None = None) -> torch.device:

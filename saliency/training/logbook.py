@@ -37,7 +37,7 @@ class Logbook:
         self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.writer: SummaryWriter | None = None
-        self.stage, self.total, self.first = "", 0, 0
+        self.stage, self.alone, self.total, self.first = "", "", 0, 0
         self.started = self.printed = self.opened = time.monotonic()
         self.last = (0, self.started)  # step and time of the latest log line
 
@@ -49,15 +49,15 @@ class Logbook:
     ) -> None:
         self.end()
 
-    def begin(self, stage: str, total: int, first: int) -> None:
-        """Start (or, when `first` > 0, go on with) a stage of `total` steps."""
+    def begin(self, stage: str, total: int, first: int, alone: str = "") -> None:
+        """Start (or, when `first` > 0, go on with) a stage of `total` steps, of all learners or of one alone."""
         if not self.main:
             return
-        self.stage, self.total, self.first = stage, total, first
+        self.stage, self.alone, self.total, self.first = stage, alone, total, first
         self.started = self.printed = time.monotonic()
         self.last = (first, self.started)
-        _cut(self.folder / LOG, stage, first)
-        self.writer = SummaryWriter(str(self.folder / "tensorboard" / stage), purge_step=first or None)
+        _cut(self.folder / LOG, stage, alone, first)
+        self.writer = SummaryWriter(str(self.folder / "tensorboard" / stage / alone), purge_step=first or None)
         if self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
@@ -65,7 +65,7 @@ class Logbook:
                 TextColumn("{task.fields[losses]}", markup=False), console=self.console,
             )  # fmt: skip
             self.bar.start()
-            self.task = self.bar.add_task(stage, total=total, completed=first, speed="", losses="")
+            self.task = self.bar.add_task(f"{stage} {alone}".strip(), total=total, completed=first, speed="", losses="")
 
     def step(self, stage: str, step: int, values: Mapping[str, float], *, samples: int) -> None:
         """Record the running means of a training step of so many samples."""
@@ -79,7 +79,7 @@ class Logbook:
         elif time.monotonic() - self.printed >= PLAIN_SECONDS or step == self.total:
             self.printed = time.monotonic()
             left = (self.printed - self.started) / max(1, step - self.first) * (self.total - step)
-            text = f"{stage} {step}/{self.total}  {speed}  {losses}  ETA {left:.0f} s"
+            text = f"{f'{stage} {self.alone}'.strip()} {step}/{self.total}  {speed}  {losses}  ETA {left:.0f} s"
             self.console.print(text, highlight=False, soft_wrap=True)
 
     def _speed(self, step: int, samples: int) -> str:
@@ -134,10 +134,11 @@ class Logbook:
             for name in run.learners:
                 path = self.folder / stage.name / f"{name}.safetensors"
                 if path.exists():
-                    key = f"val_{run.task.monitor}/{name}"
+                    monitor = (run.part(stage, name) if stage.alone else run).task.monitor
+                    key = f"val_{monitor}/{name}"
                     scores = [line[key] for line in lines if line["stage"] == stage.name and key in line]
-                    best = (min if run.task.monitor == "loss" else max)(scores, default=float("nan"))
-                    self.console.print(f"  {path}  best {run.task.monitor} {best:.4f}", highlight=False, soft_wrap=True)
+                    best = (min if monitor == "loss" else max)(scores, default=float("nan"))
+                    self.console.print(f"  {path}  best {monitor} {best:.4f}", highlight=False, soft_wrap=True)
         for name, count in skipped.items():
             self.console.print(f"  {name} skipped {count} steps (see {self.folder / LOG})", highlight=False)
         self.console.print(
@@ -155,6 +156,8 @@ class Logbook:
         self.bar = self.task = self.writer = None
 
     def _write(self, line: dict[str, Any]) -> None:
+        if self.alone:
+            line = {"alone": self.alone, **line}
         with (self.folder / LOG).open("a") as file:
             file.write(json.dumps(line) + "\n")
         if self.writer is not None:
@@ -163,7 +166,7 @@ class Logbook:
                     self.writer.add_scalar(name, value, line["step"])
 
 
-def _cut(path: Path, stage: str, first: int) -> None:
+def _cut(path: Path, stage: str, alone: str, first: int) -> None:
     """Remove the log lines of steps that will be done again after resuming."""
     if not path.exists():
         return
@@ -173,6 +176,6 @@ def _cut(path: Path, stage: str, first: int) -> None:
             line = json.loads(text)
         except json.JSONDecodeError:
             continue  # the line that was being written when the process died
-        if line["stage"] != stage or line["step"] <= first:
+        if (line["stage"], line.get("alone", "")) != (stage, alone) or line["step"] <= first:
             kept.append(text)
     path.write_text("".join(f"{text}\n" for text in kept))

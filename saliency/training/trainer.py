@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from saliency.config.run import Fingerprint, Run, Samples, Stage, Training
+from saliency.config.run import Run, Samples, Stage, Training
 from saliency.distillation.base import check_heads, combine
-from saliency.errors import InputError
+from saliency.errors import InputError, nearest
 from saliency.io.weights import save_model
 from saliency.metrics.frame import lower_is_better
 from saliency.runtime import interrupt
@@ -35,6 +35,7 @@ from saliency.training.meters import Meter, Tally
 from saliency.training.optimization import LossScale, rate
 from saliency.training.run_folder import best_file
 from saliency.training.sampler import Steps, seed_of
+from saliency.training.samples import RunSamples
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +59,12 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
         Interrupted: Ctrl-C or SIGTERM arrived; the run is saved and can be resumed.
     """
     with join(run.train.device) as world, contextlib.ExitStack() as stack:
-        views = {name: learner.model.input for name, learner in run.learners.items()}
         with world.together():
             # before the folder is claimed: a run whose data is missing leaves nothing behind
-            training, validation = run.data.training(views), run.data.validation(views)
-            check_split(run.train, len(training), world.size)
-            if unknown := set(run.train.keep_best) - {"loss", *run.task.metrics}:
-                known = ["loss", *run.task.metrics]
-                raise InputError(f"train.keep_best: no metric {sorted(unknown)}; this task has {known}")
-        facts = {"processes": world.size, "training": fingerprint(training), "validation": fingerprint(validation)}
+            samples = RunSamples.of(run)
+            check_splits(run, samples, world.size)
+            check_metrics(run)
+        facts = {"processes": world.size, **samples.fingerprints()}
         with world.together():
             if world.main:
                 stack.enter_context(run_folder.claim(folder, run, facts, resume=resume, force=force))
@@ -74,14 +72,46 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
             torch.set_num_threads(run.train.threads)
         request = stack.enter_context(interrupt.listen())
         logbook = stack.enter_context(Logbook(folder, main=world.main))
-        trainer = Trainer(run, folder, world, request, logbook, training, validation)
+        trainer = Trainer(run, folder, world, request, logbook, samples)
         for stage in run.stages:
             trainer.run_stage(stage, resume=resume)
         logbook.summary(run)
 
 
-def check_split(train: Training, size: int, processes: int) -> None:
-    """Refuse steps that cannot be split into equal parts for all processes.
+def check_metrics(run: Run) -> None:
+    """Refuse to choose weights by what the task does not measure.
+
+    Raises:
+        InputError: names the option, and the metric that may have been meant.
+    """
+    known = list(dict.fromkeys(["loss", run.task.monitor, *run.task.metrics]))
+    asked = [("train.keep_best", name) for name in run.train.keep_best]
+    asked += [
+        (f"stages.{stage.name}.alone.{name}.monitor", alone.monitor)
+        for stage in run.stages
+        for name, alone in stage.alone.items()
+        if alone.monitor is not None
+    ]
+    for option, name in asked:
+        if name not in known:
+            raise InputError(f"{option}: no metric '{name}'{nearest(name, known)}; this task has {', '.join(known)}")
+
+
+def check_splits(run: Run, samples: RunSamples, processes: int) -> None:
+    """Refuse a run with a step that cannot be split into equal parts for all processes.
+
+    Raises:
+        InputError: says which numbers do not fit.
+    """
+    if not all(stage.alone for stage in run.stages):
+        check_split(run.train, len(samples.training), processes)
+    for (stage, name), own in samples.alone.items():
+        part = run.part(next(each for each in run.stages if each.name == stage), name)
+        check_split(part.train, len(own.training), processes, f"stages.{stage}.alone.{name}")
+
+
+def check_split(train: Training, size: int, processes: int, option: str = "train") -> None:
+    """Refuse steps that cannot be split into equal parts for all processes; `option` holds the batch size.
 
     Raises:
         InputError: says which numbers do not fit.
@@ -89,17 +119,12 @@ def check_split(train: Training, size: int, processes: int) -> None:
     if train.batch_size % (train.accumulate * processes):
         raise InputError(
             f"a batch of {train.batch_size} cannot be split over {processes} processes and accumulate="
-            f"{train.accumulate}; choose train.batch_size as a multiple of {train.accumulate * processes}"
+            f"{train.accumulate}; choose {option}.batch_size as a multiple of {train.accumulate * processes}"
         )
     if processes > 1 and size < train.batch_size:
         raise InputError(
             f"the training set has {size} samples, less than a batch of {train.batch_size}; start one process"
         )
-
-
-def fingerprint(samples: Samples) -> str:
-    """Return what tells these samples from others, as far as they can say it; "" where they cannot."""
-    return samples.fingerprint() if isinstance(samples, Fingerprint) else ""
 
 
 class Trainer:
@@ -112,11 +137,10 @@ class Trainer:
         world: World,
         request: interrupt.StopRequest,
         logbook: Logbook,
-        training: Samples,
-        validation: Samples,
+        samples: RunSamples,
     ) -> None:
         self.run, self.folder, self.world, self.request, self.logbook = run, folder, world, request, logbook
-        self.training, self.validation = training, validation
+        self.samples, self.training, self.validation = samples, samples.training, samples.validation
         self.device = world.device
         self.loss_scale: LossScale | None = None
         guarded = self.device.type == "cpu" and run.train.precision == "bf16"
@@ -128,16 +152,35 @@ class Trainer:
             # stages that start from the same weights see the same samples, so that they can be compared
             origin = stage.start
             self.offsets[stage.name] = spent if origin is None else self.offsets[origin] + self._epochs(origin)
-            spent = max(spent, self.offsets[stage.name] + stage.epochs)
+            spent = max(spent, self.offsets[stage.name] + stage.length)
 
     def _epochs(self, stage_name: str) -> int:
-        return next(stage.epochs for stage in self.run.stages if stage.name == stage_name)
+        return next(stage.length for stage in self.run.stages if stage.name == stage_name)
+
+    def alone(self, stage: Stage, name: str) -> tuple["Trainer", Stage]:
+        """Return the trainer of one learner, and its stage, where the learners of a stage train alone."""
+        part = self.run.part(stage, name)
+        samples = self.samples.alone[stage.name, name]
+        trainer = Trainer(part, self.folder, self.world, self.request, self.logbook, samples)
+        trainer.offsets = self.offsets
+        return trainer, replace(stage, epochs=stage.alone[name].epochs, alone={})
 
     # One stage
 
-    def run_stage(self, stage: Stage, *, resume: bool) -> None:
-        """Train all learners through `stage`, or what is left of it."""
-        states = self.folder / stage.name / "checkpoints"
+    def run_stage(self, stage: Stage, *, resume: bool, alone: str = "") -> None:
+        """Train all learners through `stage`, or what is left of it.
+
+        Args:
+            stage: the stage.
+            resume: go on with what the folder holds.
+            alone: the learner that this trainer trains by itself; empty: all together.
+        """
+        for name in stage.alone:
+            trainer, own = self.alone(stage, name)
+            trainer.run_stage(own, resume=resume, alone=name)
+        if stage.alone:
+            return
+        states = self.folder / stage.name / "checkpoints" / alone
         saved = checkpoint.steps(states) if resume else []
         state = checkpoint.load(saved[-1]) if saved else None
         progress = Progress(**state.progress) if state else Progress()
@@ -145,7 +188,7 @@ class Trainer:
             return
         learners = self._learners(stage, state, progress)
         steps = self._steps(stage, progress.step)
-        self.logbook.begin(stage.name, steps.total, progress.step)
+        self.logbook.begin(stage.name, steps.total, progress.step, alone)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(progress.loss_scale, self.device) if self.run.train.precision == "fp16" else None
         self.recent = []
@@ -177,13 +220,12 @@ class Trainer:
                 raise interrupt.Interrupted(self.request.signal or 15)
         self.logbook.end()
 
-    def rehearse(self, stage: Stage, count: int) -> tuple[int, list[float], float]:
-        """Do the first `count` steps of a stage from random weights and score one batch, keeping nothing.
+    def fresh(self, stage: Stage) -> list[Trained]:
+        """Return the learners of a stage at the weights that the run itself gives them."""
+        return self._learners(replace(stage, start=None), None, Progress())
 
-        Returns:
-            the steps of the whole stage, seconds of each step done, seconds of scoring one sample.
-        """
-        learners = self._learners(replace(stage, start=None), None, Progress())
+    def rehearse(self, stage: Stage, learners: list[Trained], count: int) -> list[float]:
+        """Do the first `count` steps of a stage, keeping nothing, and return the seconds of each."""
         steps = self._steps(stage, 0)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(Progress().loss_scale, self.device) if self.run.train.precision == "fp16" else None
@@ -194,10 +236,14 @@ class Trainer:
             self._step(stage, learners, parts, steps, number, meter)
             meter.read(self.world)  # waits for the device
             seconds.append(time.perf_counter() - begin)
+        return seconds
+
+    def rehearse_scoring(self, learners: list[Trained]) -> float:
+        """Score one batch and return the seconds of a sample."""
         begin = time.perf_counter()
         self._scores(learners, 0, limit=1)
         size = self.run.train.validation_batch or self.run.train.batch_size // self.run.train.accumulate
-        return steps.total, seconds, (time.perf_counter() - begin) / min(size, len(self.validation))
+        return (time.perf_counter() - begin) / min(size, len(self.validation))
 
     def _learners(self, stage: Stage, state: Checkpoint | None, progress: Progress) -> list[Trained]:
         learners = make_learners(self.run, stage, self.folder, self.world, state, progress)

@@ -72,6 +72,7 @@ def test_mambavision(no_network, monkeypatch):
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: name == "mamba_ssm" or find(name, *more))
+    monkeypatch.setattr("saliency.models.mambavision._has_gpu", lambda: True)
     with pytest.raises(InputError, match=r"hf download nvidia/MambaVision-T2-1K --local-dir FOLDER.*name") as error:
         MambaVisionConfig(trust_remote_code=True).build("hub")
     assert "\n" not in str(error.value)

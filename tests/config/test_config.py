@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from saliency.config import overrides
-from saliency.config.load import load_run
+from saliency.config.load import load_run, variants
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
@@ -122,3 +122,17 @@ def test_stages_must_follow_each_other() -> None:
         replace(run(), stages=(Stage(name="a", epochs=1, start="b"),))
     with pytest.raises(ValueError, match="two stages"):
         replace(run(), stages=(Stage(name="a", epochs=1), Stage(name="a", epochs=1)))
+
+
+def test_a_config_may_have_variants(tmp_path: Path) -> None:
+    file = tmp_path / "several.py"
+    file.write_text(
+        "from dataclasses import replace\nfrom saliency.config.load import load_run\n\nVARIANTS = ('one', 'two')\n\n\n"
+        "def config(variant='one'):\n    return replace(load_run('digits_bi_kd'), name=variant)\n"
+    )
+    assert load_run(file).name == "one" and load_run(f"{file}:two").name == "two"
+    assert variants(file) == ("one", "two") and variants("digits_bi_kd") == ()
+    with pytest.raises(InputError, match="several has no variant 'twoo'; did you mean 'two'"):
+        load_run(f"{file}:twoo")
+    with pytest.raises(InputError, match="digits_bi_kd has no variant 'two'; known: none"):
+        load_run("digits_bi_kd:two")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from saliency.config.load import load_run
-from saliency.config.run import Learner, Run
+from saliency.config.load import load_run, variants
+from saliency.config.run import Learner, Run, Stage
 from saliency.data.clips import SaliencyClips
 from saliency.data.targets import Sampling, Targets
 from saliency.datasets.mini import Mini
@@ -14,11 +14,17 @@ from saliency.io.serial import decode, encode
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
+from saliency.training.dry_run import dry_run, with_synthetic_data
 from saliency.training.run_folder import best_file
 from saliency.training.trainer import train
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-NAMES = sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem.startswith(("dhf1k", "hollywood2", "mini")))
+NAMES = [
+    f"{path.stem}{variant and ':'}{variant}"
+    for path in sorted(CONFIGS.glob("*.py"))
+    if path.stem.startswith(("dhf1k", "hollywood2", "mini"))
+    for variant in variants(path) or ("",)
+]
 
 
 def small(learner: Learner) -> Learner:
@@ -35,6 +41,11 @@ def small(learner: Learner) -> Learner:
     return replace(learner, model=tiny, init="scratch")
 
 
+def shorten(stage: Stage) -> Stage:
+    alone = {name: replace(each, epochs=2, batch_size=2, validate_every=1) for name, each in stage.alone.items()}
+    return replace(stage, epochs=min(stage.epochs, 2), alone=alone)
+
+
 def shrink(run: Run, cache: Path) -> Run:
     data = run.data
     assert isinstance(data, SaliencyClips)
@@ -46,8 +57,8 @@ def shrink(run: Run, cache: Path) -> Run:
         run,
         data=SaliencyClips(source=source, grid=(32, 64), cache="memory"),
         learners={name: small(learner) for name, learner in run.learners.items()},
-        stages=tuple(replace(stage, epochs=min(stage.epochs, 2)) for stage in run.stages),
-        train=replace(run.train, batch_size=2, workers=0, device="cpu", log_every=1),
+        stages=tuple(shorten(stage) for stage in run.stages),
+        train=replace(run.train, batch_size=2, accumulate=1, workers=0, device="cpu", log_every=1),
         report=None,
     )
 
@@ -58,20 +69,32 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_are_configs() -> None:
-    assert "dhf1k_tmfi_vinet" in NAMES and len(NAMES) >= 12
+    assert {"dhf1k_tmfi_vinet:published", "dhf1k_tmfi_vinet:paper"} <= set(NAMES) and len(NAMES) >= 13
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_config_describes_itself(name: str) -> None:
-    run = load_run(CONFIGS / f"{name}.py")
+    run = load_run(name)
     assert decode(encode(run)) == run
     assert __doc__
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_config_trains_two_steps_of_each_stage(name: str, cache: Path, tmp_path: Path) -> None:
-    run = shrink(load_run(CONFIGS / f"{name}.py"), cache)
+    run = shrink(load_run(name), cache)
     train(run, tmp_path)
     for stage in run.stages:
         for learner in run.learners:
             assert best_file(tmp_path, stage.name, learner).exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_starts_without_its_data(name: str, cache: Path) -> None:
+    run = shrink(load_run(name), cache)
+    run = replace(run, data=with_synthetic_data(load_run(name)).data)
+    run = replace(run, data=replace(run.data, grid=(32, 64)))
+    costs = list(dry_run(run, 1))
+    parts = [f"{stage.name}/{learner}" for stage in run.stages for learner in stage.alone]
+    parts += [stage.name for stage in run.stages if not stage.alone]
+    assert [cost.stage for cost in costs] == parts
+    assert all(cost.measured_batch == cost.batch == 2 and cost.hours > 0 for cost in costs)

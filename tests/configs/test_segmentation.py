@@ -13,6 +13,7 @@ from saliency.distillation.bi_kd import BiKD
 from saliency.io.serial import decode, encode
 from saliency.models.mask2former import Mask2FormerConfig, ResNet, Swin
 from saliency.recipes.segmentation import r50, swin_s, transfer
+from saliency.training.dry_run import dry_run, with_synthetic_data
 from saliency.training.trainer import train
 from saliency.types import InputSpec
 
@@ -84,6 +85,16 @@ def test_an_ade20k_config_runs(path, images, tmp_path):
     train(run, tmp_path / "run")
     run.report(run, tmp_path / "run")
     assert "| bi_kd |" in (tmp_path / "run/comparison.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("ade20k_*.py")), ids=lambda path: path.stem)
+def test_an_ade20k_config_starts_without_its_data(path, tmp_path):
+    run = shrink(load_run(path), tmp_path)
+    run = replace(run, stages=load_run(path).stages)
+    before, control, bi_kd = dry_run(with_synthetic_data(run), 1)
+    assert before.step_seconds == [] and before.validation_seconds > 0
+    assert control.steps == bi_kd.steps == 20 * 20_210 // 2
+    assert len(bi_kd.step_seconds) == 1 and bi_kd.hours > 0
 
 
 def test_the_published_recipe_runs(images, tmp_path):

@@ -95,5 +95,6 @@ def test_mambavision_names_the_missing_package(monkeypatch):
     with pytest.raises(InputError, match="pip install mamba-ssm"):
         MambaVisionConfig().build()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("saliency.models.mambavision._has_gpu", lambda: True)
     with pytest.raises(InputError, match="trust_remote_code=true"):
         MambaVisionConfig().build()

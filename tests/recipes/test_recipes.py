@@ -1,13 +1,16 @@
 """What the published settings say, and what every transfer has beside it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from saliency.config.load import load_run
+from saliency.config.load import load_run, variants
 from saliency.config.run import Run
 from saliency.datasets.image_folder import Augmentation, ImageFolder
 from saliency.distillation.control import TaskOnly
+from saliency.recipes.classification import PAIRS, SEVERAL
+from saliency.report.published import published_tables
 from saliency.tasks.classification import ClassificationTask
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
@@ -16,10 +19,13 @@ TESTED = ("dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes
 """First words of the names that the other files of this folder train for two steps."""
 
 
-def load(path: Path) -> Run:
-    if package := NEEDS.get(path.stem.split("_")[0]):
+RUNS = [f"{path.stem}{variant and ':'}{variant}" for path in CONFIGS for variant in variants(path) or ("",)]
+
+
+def load(name: str) -> Run:
+    if package := NEEDS.get(name.split("_")[0]):
         pytest.importorskip(package)
-    return load_run(path)
+    return load_run(name)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -27,10 +33,10 @@ def test_no_config_is_left_out(path):
     assert path.stem.split("_")[0] in TESTED, "add the config to one of the tests of this folder"
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_transfer_has_its_control(path):
+@pytest.mark.parametrize("name", RUNS)
+def test_every_transfer_has_its_control(name):
     """The same further training without transfer: as long, from the same weights, at the same rate."""
-    stages = load(path).stages
+    stages = load(name).stages
     controls = [stage for stage in stages if isinstance(stage.distiller, TaskOnly) and stage.start]
     for stage in stages:
         if not isinstance(stage.distiller, TaskOnly):
@@ -38,10 +44,10 @@ def test_every_transfer_has_its_control(path):
             assert wanted in [(c.start, c.epochs, c.lr, c.lr_factor) for c in controls], stage.name
 
 
-@pytest.mark.parametrize("path", [p for p in CONFIGS if p.stem.startswith("imagenet")], ids=lambda path: path.stem)
-def test_imagenet_settings(path):
-    run = load(path)
-    vit = path.stem in ("imagenet_vit_s_vit_t", "imagenet_vit_b_vit_t")
+@pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("imagenet")])
+def test_imagenet_settings(name):
+    run = load(name)
+    vit = name.partition(":")[2] in ("vit_b_vit_s", "vit_s_vit_t", "vit_b_vit_t")
     assert run.task == ClassificationTask(label_smoothing=0.1 if vit else 0.0)
     assert isinstance(run.data, ImageFolder)
     assert run.data.augmentation == (Augmentation() if vit else None)
@@ -59,17 +65,43 @@ def test_timms_default_augmentation():
     assert (default.flip, default.jitter) == (0.5, 0.4)
 
 
-TRANSFERS = [p for p in CONFIGS if p.stem.startswith(("dhf1k_tmfi_vinet", "hollywood2_tmfi_vinet"))]
+TRANSFERS = [name for name in RUNS if name.startswith(("dhf1k_tmfi_vinet", "hollywood2_tmfi_vinet"))]
 
 
-@pytest.mark.parametrize("path", TRANSFERS, ids=lambda path: path.stem)
-def test_video_transfer_settings(path):
-    """The published code's, not the paper's 20 epochs of batch 128: that would be 94 steps at 1e-6."""
-    run = load(path)
-    assert run.train.batch_size == 4
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_video_transfer_settings(name):
+    """The published code's unless the paper's are asked for: 20 epochs of batch 128 are 80 steps at 1e-6."""
+    run = load(name)
+    paper = name.endswith(":paper")
+    assert run.train.batch_size == (128 if paper else 4)
+    assert run.train.batch_size // run.train.accumulate == 4
     transfers = [stage for stage in run.stages if stage.start]
-    assert {stage.epochs for stage in transfers} == {100}
+    assert {stage.epochs for stage in transfers} == {20 if paper else 100}
     assert {(stage.lr, stage.weight_decay) for stage in transfers} == {(1e-6, 1e-5)}
+
+
+def test_the_main_config_trains_each_model_as_the_model_s_own_config_does():
+    run = load("dhf1k_tmfi_vinet")
+    (first, *_) = run.stages
+    assert [(a.epochs, a.batch_size) for a in first.alone.values()] == [(300, 1), (120, 8), (150, 6)]
+    singles = {"tmfi_net": "dhf1k_tmfi", "vinet_s": "dhf1k_vinet_s", "vinet_a": "dhf1k_vinet_a"}
+    for learner, config in singles.items():
+        single, part = load(config), run.part(first, learner)
+        assert (part.learners, part.task, part.train) == (single.learners, single.task, single.train)
+        assert part.data == replace(single.data, alone=run.data.alone)
+        assert (first.alone[learner].epochs,) == tuple(stage.epochs for stage in single.stages)
+
+
+def test_the_paper_s_pairs():
+    assert variants("imagenet_bi_kd") == tuple("_".join(names) for names in (*PAIRS, *SEVERAL))
+    published = {row.run for table in published_tables("imagenet") for row in table.rows if row.run}
+    assert published == {load(f"imagenet_bi_kd:{variant}").name for variant in variants("imagenet_bi_kd")}
+    for table in published_tables("imagenet"):
+        for row in table.rows:
+            if row.run:
+                assert row.learner in load(f"imagenet_bi_kd:{row.run.removeprefix('imagenet_')}").learners
+    names = [stage.name for stage in load("imagenet_columns:vit_s_vit_t").stages]
+    assert names == ["before", "control", "kl", "kl_dp", "kl_dp_supervised", "dml", "bi_kd"]
 
 
 class TestTable1:

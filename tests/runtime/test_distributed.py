@@ -1,5 +1,6 @@
 """Two processes on the CPU learn what one learns, and die together."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
 from saliency.io.serial import dumps
+from saliency.runtime import distributed
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.training.run_folder import best_file
 from saliency.training.trainer import check_split, train
@@ -138,3 +141,22 @@ def children(pid: int) -> list[int]:
 def test_steps_that_cannot_be_split_are_refused(options: dict, size: int, processes: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_split(Training(**options), size, processes)
+
+
+def test_a_single_process_works_on_the_gpu_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What seeds or measures "the GPU" means cuda:1 inside, and the earlier one again afterwards."""
+    current = []
+
+    @contextlib.contextmanager
+    def device(chosen: torch.device):
+        current.append(chosen)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(distributed, "pick_device", lambda name, local: torch.device(name))
+    monkeypatch.setattr(torch.cuda, "device", device)
+    with distributed.join("cuda:1") as world:
+        assert current == [world.device] == [torch.device("cuda:1")]
+    assert current == []
+    with distributed.join("cpu"):
+        assert current == []

@@ -4,15 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from saliency.config.run import Learner, Run, Stage, Training
 from saliency.data.clips import SaliencyClips
 from saliency.datasets.dhf1k import DHF1K
+from saliency.datasets.synthetic_images import SyntheticADE20K, SyntheticImageFolder
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
+from saliency.runtime import memory
 from saliency.tasks.saliency import SaliencyTask
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
-from saliency.training.dry_run import dry_run, with_synthetic_videos
+from saliency.training.dry_run import dry_run, with_synthetic_data
+from saliency.training.trainer import Trainer
+from saliency.types import ImageSpec, InputSpec
 
 
 def toy_run(data: object) -> Run:
@@ -51,12 +56,73 @@ def test_made_up_videos_stand_in_for_missing_ones(tmp_path: Path) -> None:
     run = toy_run(SaliencyClips(source=DHF1K(root=tmp_path), grid=(9, 16)))
     with pytest.raises(InputError, match="DHF1K"):
         list(dry_run(run, 1))
-    costs = list(dry_run(with_synthetic_videos(replace(run, stages=run.stages[1:])), 1))
+    costs = list(dry_run(with_synthetic_data(replace(run, stages=run.stages[1:])), 1))
     assert [cost.steps for cost in costs] == [5 * 150, 2 * 150], "600 training videos as in DHF1K"
 
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(InputError, match="at least 1 step"):
         list(dry_run(toy_run(ToyData()), 0))
-    with pytest.raises(InputError, match="stands in for videos"):
-        with_synthetic_videos(toy_run(ToyData()))
+    with pytest.raises(InputError, match="stands in for videos, ImageNet and ADE20K; toy learns from ToyData"):
+        with_synthetic_data(toy_run(ToyData()))
+
+
+def test_the_batch_is_lowered_to_what_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a gigabyte left, and samples that take 100 MB each."""
+    asked = []
+
+    def rehearse(self: Trainer, stage: Stage, learners: list, count: int) -> list[float]:
+        asked.append(self.run.train.batch_size)
+        return [0.01] * count
+
+    monkeypatch.setattr(Trainer, "rehearse", rehearse)
+    monkeypatch.setattr(memory, "left", lambda device: 10**9)
+    monkeypatch.setattr(memory, "taken", lambda device: 5 * 10**8)
+    monkeypatch.setattr(memory, "peak", lambda device: 5 * 10**8 + 10**8 * asked[-1])
+    run = replace(toy_run(ToyData()), train=Training(batch_size=128, device="cpu"))
+    (cost,) = dry_run(replace(run, stages=run.stages[1:2]), 2)
+    assert asked == [2, 4, 8, 8], "16 would take 1.6 GB of the 0.8 that may be used; 8 take just that"
+    assert (cost.batch, cost.measured_batch, len(cost.step_seconds)) == (128, 8, 2)
+    assert cost.hours == pytest.approx((cost.steps * 0.01 * 16 + 5 * cost.validation_seconds) / 3600)
+
+
+def test_a_gpu_that_is_full_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rehearse(self: Trainer, stage: Stage, learners: list, count: int) -> list[float]:
+        if self.run.train.batch_size > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return [0.01] * count
+
+    monkeypatch.setattr(Trainer, "rehearse", rehearse)
+    run = replace(toy_run(ToyData()), train=Training(batch_size=32, device="cpu"))
+    run = replace(run, stages=run.stages[1:2])
+    most = 5
+    assert next(dry_run(run, 1)).measured_batch == 4
+    most = 1
+    assert next(dry_run(run, 1)).measured_batch == 1
+    most = 0
+    with pytest.raises(InputError, match="not even one sample fits"):
+        list(dry_run(replace(run, train=replace(run.train, batch_size=1)), 1))
+
+
+def test_memory_is_told() -> None:
+    cpu = torch.device("cpu")
+    memory.reset_peak(cpu)
+    before = memory.taken(cpu)
+    block = torch.ones(50_000_000)
+    assert memory.peak(cpu) - before > 190_000_000 and memory.taken(cpu) > before
+    del block
+    assert (memory.left(cpu) or 1) > 0
+
+
+def test_made_up_images_are_as_many_and_as_large_as_the_real_ones() -> None:
+    views = {"a": ImageSpec(size=(32, 32))}
+    folder = SyntheticImageFolder()
+    images = folder.training(views)
+    assert (len(images), len(folder.validation(views))) == (1_281_167, 50_000)
+    samples = [images[0, 0, 1_281_166], images[0, 0, 1000]]
+    batch = images.prepare(samples, torch.device("cpu"))
+    assert batch.inputs["a"].shape == (2, 3, 32, 32) and batch.target.tolist() == [166, 0]
+    scenes = SyntheticADE20K(size=(64, 64)).training({"a": InputSpec(length=1, size=(64, 64))})
+    assert len(scenes) == 20_210
+    made = scenes.prepare([scenes[0, 0, 5]], torch.device("cpu"))
+    assert made.inputs["a"].shape == (1, 3, 64, 64) and set(made.target.labels.unique().tolist()) <= set(range(10))
