@@ -13,7 +13,7 @@ from saliency.errors import InputError
 from saliency.inference.model import Map, Model, load_model
 from saliency.inference.zoo import list_models as _entries
 from saliency.io.frame_source import FrameSource
-from saliency.io.frames import open_frames
+from saliency.io.sources import Source, open_source
 from saliency.io.transforms import resize_map
 from saliency.metrics import frame as metric_table
 
@@ -56,8 +56,13 @@ def list_metrics() -> list[str]:
     return list(metric_table.METRICS)
 
 
-def open_video(path: str | Path) -> FrameSource:
-    """Open a video file, an image or a folder of images; a context manager.
+def open_video(source: Source, *, fps: float | None = None, allow_network: bool = False) -> FrameSource:
+    """Open a video file, an image, a folder of images, an array, a camera or a stream; a context manager.
+
+    Args:
+        source: what `Model.predict` takes.
+        fps: frame rate of arrays, lists and folders of images; default 30.
+        allow_network: whether an address may be opened.
 
     Returns:
         The frames: ``len(video)``, ``video.size`` (H, W), ``video.fps``, ``video.read([0, 5])`` uint8 (n, H, W, 3) RGB,
@@ -66,16 +71,16 @@ def open_video(path: str | Path) -> FrameSource:
     Raises:
         InputError: there is no such file, or it is no video.
     """
-    return open_frames(path, threads=0)
+    return open_source(source, fps=fps, allow_network=allow_network)
 
 
-def predict(source: str | Path | FrameSource, model: Model | str | Path | None = None, **options: Any) -> Iterator[Map]:
+def predict(source: Source, model: Model | str | Path | None = None, **options: Any) -> Iterator[Map]:
     """Return the maps of a video: `load_model` and `Model.predict` in one call.
 
     Args:
         source: what `Model.predict` takes.
         model: a loaded model, or what `load_model` takes.
-        **options: of `Model.predict` (``every``, ``batch_size``).
+        **options: of `Model.predict` (``every``, ``batch_size``, ``size``, ``allow_network``).
 
     Raises:
         InputError: as `load_model` and `Model.predict`.

@@ -188,3 +188,20 @@ def test_points_and_maps_of_fixations_agree():
 def test_what_score_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
         saliency.score(**{"pred": np.ones((4, 4))} | arguments)
+
+
+def test_arrays_give_the_maps_of_the_file(clip, weights):
+    model = saliency.load_model(weights, device="cpu")
+    with saliency.open_video(clip) as video:
+        frames = video.read(range(len(video)))
+    for source in (frames, torch.from_numpy(frames), list(frames)):
+        for a, b in zip(model.predict(source, every=5), model.predict(clip, every=5), strict=True):
+            np.testing.assert_array_equal(a.values, b.values)
+    (still,) = model.predict(frames[0])
+    assert still.values.shape == SIZE
+
+
+@pytest.mark.parametrize(("size", "shape"), [("source", SIZE), ("model", (32, 64)), ((10, 20), (10, 20))])
+def test_maps_of_any_size(clip, weights, size, shape):
+    for m in saliency.predict(clip, weights, every=6, size=size):
+        assert m.values.shape == shape and m.values.sum() == pytest.approx(1, abs=1e-4)

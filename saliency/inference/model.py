@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from saliency.errors import InputError
 from saliency.inference.predictor import Predictor
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
-from saliency.io.frames import open_frames
+from saliency.io.sources import Source, open_source
 from saliency.io.transforms import resize_map
 from saliency.runtime.distributed import pick_device
 from saliency.types import InputSpec, ModelConfig
@@ -28,7 +29,8 @@ class Map:
     Attributes:
         frame: 0-based number of the frame.
         time: seconds after the first frame.
-        values: float32 (H, W) of the source's size, >= 0, sum 1: the share of all looks that falls on each pixel.
+        values: float32 (H, W), of the source's size unless asked otherwise, >= 0, sum 1: the share of all looks that
+            falls on each pixel.
     """
 
     frame: int
@@ -64,14 +66,24 @@ class Model:
         return self.config.input
 
     def predict(
-        self, source: str | Path | FrameSource, *, every: int = 1, batch_size: int | None = None
+        self,
+        source: Source,
+        *,
+        every: int = 1,
+        batch_size: int | None = None,
+        size: Literal["source", "model"] | tuple[int, int] = "source",
+        allow_network: bool = False,
     ) -> Iterator[Map]:
         """Return the maps of a video, one after the other; memory does not grow with the video.
 
         Args:
-            source: path of a video file, an image or a folder of images; or an open `FrameSource`, which stays open.
+            source: path of a video file, an image or a folder of images; uint8 RGB array or tensor (T, H, W, 3), or one
+                picture (H, W, 3); a list of pictures; the number of a camera; an address ``rtsp://`` or ``http(s)://``;
+                or an open `FrameSource`, which stays open.
             every: predict each `every`-th frame only, from the first on.
             batch_size: clips computed at once; lower it when memory runs out.
+            size: of the maps: that of the source, the one the model computes, or (H, W).
+            allow_network: whether an address may be opened.
 
         Yields:
             A `Map` for each predicted frame, in order.
@@ -83,24 +95,31 @@ class Model:
             raise InputError(f"every must be at least 1, got {every}")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        if isinstance(source, FrameSource):
-            return self._maps(source, every, batch_size or BATCH_SIZE)
-        return self._maps_of_file(open_frames(source, threads=0), every, batch_size or BATCH_SIZE)
+        if not isinstance(size, str) and (len(size) != 2 or min(size) < 1):
+            raise InputError(f"size must be 'source', 'model' or (height, width), got {size}")
+        frames = open_source(source, allow_network=allow_network)
+        maps = self._maps(frames, every, batch_size or BATCH_SIZE, size)
+        return maps if frames is source else _closing(frames, maps)
 
-    def _maps_of_file(self, frames: FrameSource, every: int, batch_size: int) -> Iterator[Map]:
-        with frames:
-            yield from self._maps(frames, every, batch_size)
-
-    def _maps(self, frames: FrameSource, every: int, batch_size: int) -> Iterator[Map]:
+    def _maps(
+        self, frames: FrameSource, every: int, batch_size: int, size: Literal["source", "model"] | tuple[int, int]
+    ) -> Iterator[Map]:
         predictor = Predictor(self.network, self.input, device=self.device, batch_size=batch_size)
         targets = None if every == 1 else range(0, len(frames), every)
         times = frames.timestamps
         for number, small in predictor.maps(frames, targets):
+            wanted = frames.size if size == "source" else tuple(small.shape[-2:]) if size == "model" else size
             yield Map(
                 frame=number,
                 time=number / frames.fps if times is None else float(times[number]),
-                values=as_density(resize_map(small, frames.size).numpy(), number),
+                values=as_density(resize_map(small, (wanted[0], wanted[1])).numpy(), number),
             )
+
+
+def _closing(frames: FrameSource, maps: Iterator[Map]) -> Iterator[Map]:
+    """Yield the maps; the source that was opened for them is closed after the last."""
+    with frames:
+        yield from maps
 
 
 def as_density(values: np.ndarray, frame: int) -> np.ndarray:
