@@ -127,10 +127,10 @@ class CameraFrames(_Endless):
             capture = cv2.VideoCapture(index)
         self._capture, self.path = capture, Path(f"camera{index}")
         taken, first = capture.read() if capture.isOpened() else (False, None)
-        if not taken:
+        if not taken or first is None:
             capture.release()
             raise InputError(f"camera {index} gives no picture; check its number and that no other program holds it")
-        self._first = first
+        self._first: np.ndarray = first
         self.size = first.shape[:2]
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(rate) if np.isfinite(rate) and rate > 0 else 30.0
@@ -140,7 +140,7 @@ class CameraFrames(_Endless):
         while True:
             yield np.ascontiguousarray(frame[:, :, ::-1])  # OpenCV's BGR
             taken, frame = self._capture.read()
-            if not taken:
+            if not taken or frame is None:
                 return
 
     def close(self) -> None:
