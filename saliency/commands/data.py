@@ -75,7 +75,13 @@ def show() -> int:
         table.add_column(title)
     for source in SOURCES:
         here = "yes" if is_here(source) else "no"
-        table.add_row(source.name, source.about, f"{source.megabytes:.0f} MB", source.licence, here)
+        table.add_row(
+            source.name,
+            source.about,
+            "?" if source.megabytes is None else f"{source.megabytes:.0f} MB",
+            source.licence,
+            here,
+        )
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     console.print(f"in {data_folder()} ({VARIABLE} moves it); saliency data get NAME", markup=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import saliency
 from saliency.errors import InputError, nearest
+from saliency.preparation import photographs
 
 REGISTERS = Path(saliency.__file__).parent / "assets" / "registers"
 
@@ -60,7 +61,7 @@ class Source:
         folder: where it is kept, below the data folder.
         needed: a file below that folder without which the set is not there.
         register: stem of the register and of the attribution.
-        megabytes: what is downloaded.
+        megabytes: what is downloaded; None: not known.
         convert: called with the folder of the originals, laid out as in the repository, and an empty folder to
             fill; None keeps the originals as they are.
     """
@@ -71,7 +72,7 @@ class Source:
     folder: str
     needed: str
     register: str
-    megabytes: float
+    megabytes: float | None = None
     convert: Callable[[Path, Path], None] | None = None
 
     def pinned(self) -> Register:
@@ -92,6 +93,33 @@ SOURCES = (
         needed="video/002.AVI",
         register="dhf1k_002",
         megabytes=8.7,
+    ),
+    Source(
+        name="osie",
+        about="700 photographs of objects and people with the gaze of 15 viewers",
+        licence="MIT (the laboratory's; the photographs are other people's)",
+        folder="real_gaze/osie",
+        needed="fixations.npz",
+        register="osie",
+        convert=photographs.convert_osie,
+    ),
+    Source(
+        name="crowd",
+        about="500 photographs of crowds with the gaze of 16 viewers (EyeCrowd)",
+        licence="MIT (the laboratory's; the photographs are other people's)",
+        folder="real_gaze/crowd",
+        needed="fixations.npz",
+        register="crowd",
+        convert=photographs.convert_crowd,
+    ),
+    Source(
+        name="scene",
+        about="500 photographs of scenes with the gaze of 10 to 12 viewers",
+        licence="MIT (the laboratory's; the photographs are other people's)",
+        folder="real_gaze/scene",
+        needed="fixations.npz",
+        register="scene",
+        convert=photographs.convert_scene,
     ),
 )
 
