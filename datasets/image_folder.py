@@ -18,7 +18,7 @@ import torchvision.transforms.v2.functional as TF
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from saliency.data.quarantine import Problem, Quarantine, read_or_replace
+from saliency.data.quarantine import Problem, Quarantine, indices, read_or_replace
 from saliency.data.targets import Key
 from saliency.errors import InputError
 from saliency.io.transforms import normalise
@@ -170,7 +170,7 @@ class FolderImages:
 
     def __getitem__(self, key: int | Key) -> ImageSample:
         index, image, problems = (
-            read_or_replace(key, len(self), self._read, self.name)
+            read_or_replace(indices(key, len(self)), self._read, lambda i, _: self.name(i))
             if isinstance(key, tuple)
             else (key, self._read(key), ())
         )

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saliency.data.quarantine import Problem, Quarantine, read_or_replace
+from saliency.data.quarantine import Problem, Quarantine, indices, read_or_replace
 from saliency.data.targets import Key
 from saliency.io.transforms import normalise, resize_frames
 from saliency.types import IGNORED, Batch, InputSpec, SegmentationTarget
@@ -120,7 +120,7 @@ class SegmentationSamples:
 
     def __getitem__(self, key: int | Key) -> SegmentationSample:
         index, (image, labels), problems = (
-            read_or_replace(key, len(self), self.source.read, self.source.name)
+            read_or_replace(indices(key, len(self)), self.source.read, lambda i, _: self.source.name(i))
             if isinstance(key, tuple)
             else (key, self.source.read(key), ())
         )

@@ -4,7 +4,8 @@ Only training replaces; evaluation raises what is wrong with a sample.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from saliency.data.targets import Key, below, draws
@@ -12,6 +13,7 @@ from saliency.errors import InputError
 
 log = logging.getLogger(__name__)
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 ATTEMPTS = 10
@@ -56,29 +58,34 @@ class Quarantine:
 
 
 def read_or_replace(
-    key: Key, size: int, read: Callable[[int], T], name: Callable[[int], str]
-) -> tuple[int, T, tuple[Problem, ...]]:
-    """Read the sample of a training key, or the first usable one of its replacements, which follow from the key.
+    candidates: Iterable[C], read: Callable[[C], T], name: Callable[[C, Exception], str]
+) -> tuple[C, T, tuple[Problem, ...]]:
+    """Read a training sample, or the first usable one of its replacements.
 
     Args:
-        key: (seed, epoch, index).
-        size: number of samples.
-        read: reads the sample with an index; raises `InputError` or `OSError` where it cannot.
-        name: name of the sample with an index.
+        candidates: the sample and its replacements, which follow from its key; the first `ATTEMPTS` are tried.
+        read: reads one; raises `InputError` or `OSError` where it cannot.
+        name: name of what cannot be used, given the candidate and what was raised; empty where nothing is to be set
+            aside for it.
 
     Returns:
-        the index that was read, what was read, and what could not be.
+        the candidate that was read, what was read, and what could not be.
 
     Raises:
-        InputError: `ATTEMPTS` samples in a row cannot be used.
+        InputError: none of them can be used.
     """
     problems: list[Problem] = []
-    words = draws(key)
-    index = key[2]
-    for _ in range(ATTEMPTS):
+    for candidate in islice(candidates, ATTEMPTS):
         try:
-            return index, read(index), tuple(problems)
+            return candidate, read(candidate), tuple(problems)
         except (InputError, OSError) as error:
-            problems.append((name(index), str(error)))
-        index = below(next(words), size)
-    raise InputError(f"{ATTEMPTS} samples in a row cannot be used, the last: {problems[-1][1]}")
+            problems.append((name(candidate, error), str(error)))
+    raise InputError(f"{len(problems)} samples in a row cannot be used, the last: {problems[-1][1]}")
+
+
+def indices(key: Key, size: int) -> Iterator[int]:
+    """Yield the index of a training key (seed, epoch, index), then those of its replacements among `size` samples."""
+    words = draws(key)
+    yield key[2]
+    while True:
+        yield below(next(words), size)

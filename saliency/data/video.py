@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from saliency.data.quarantine import ATTEMPTS, Quarantine
+from saliency.data.quarantine import Quarantine, read_or_replace
 from saliency.data.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
 from saliency.io.frame_cache import FrameCache
@@ -273,23 +273,18 @@ class VideoSamples(Dataset[ClipSample]):
             return self._sample(self.videos[video], frame)
         if not isinstance(key, tuple):
             raise TypeError(f"training samples are indexed by (seed, epoch, index), got {key!r}")
-        problems: list[tuple[str, str]] = []
-        for video, frame, flip in self.candidates(key):
-            try:
-                sample = self._sample(video, frame, flip=flip)
-            except EmptyTargetError as error:
-                problems.append(("", str(error)))
-            except (InputError, OSError) as error:
-                problems.append((video.id, str(error)))
-            else:
-                return replace(sample, problems=tuple(problems))
-        raise InputError(f"{ATTEMPTS} samples in a row cannot be used, the last: {problems[-1][1]}")
+        _, sample, problems = read_or_replace(
+            self.candidates(key),
+            lambda drawn: self._sample(drawn[0], drawn[1], flip=drawn[2]),
+            lambda drawn, error: "" if isinstance(error, EmptyTargetError) else drawn[0].id,
+        )
+        return replace(sample, problems=problems)
 
     def candidates(self, key: Key) -> Iterator[tuple[AnnotatedVideo, int, bool]]:
         """Yield (video, target frame, mirrored?) of a training key, then its replacements in order."""
         words = draws(key)
         video = self.videos[key[2] // self.clips_per_video]
-        for _ in range(ATTEMPTS):
+        while True:
             targets = self.rule.of(video.num_frames)
             frame = targets[below(next(words), len(targets))]
             yield video, frame, self.flip and below(next(words), 2) == 1
@@ -400,5 +395,5 @@ class VideoSamples(Dataset[ClipSample]):
         self.quarantine.add((f"video {video}", reason) for video, reason in problems if video)
 
 
-class EmptyTargetError(ValueError):
+class EmptyTargetError(InputError):
     """Nobody looked at the target frame, in a data set where that happens."""
