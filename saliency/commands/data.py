@@ -39,10 +39,10 @@ def main(words: Sequence[str]) -> int:
 def get(arguments: Get) -> int:
     """Bring one set onto this machine."""
     from rich.console import Console
-    from rich.progress import Progress
 
     from saliency.preparation import downloads
     from saliency.preparation.sources import find_source
+    from saliency.runtime.progress import progress_bar
 
     console = Console(soft_wrap=True, highlight=False)
     source = find_source(arguments.name)
@@ -50,11 +50,8 @@ def get(arguments: Get) -> int:
         folder = downloads.get(source)
         console.print(f"{source.name} is already in {folder}", markup=False)
         return 0
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(source.name, total=None)
-        folder = downloads.get(
-            source, given=arguments.from_, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress_bar(source.name) as bar:
+        folder = downloads.get(source, given=arguments.from_, progress=bar.reach)
     count = len(source.pinned().files)
     console.print(f"{source.name}: {count} files checked, in {folder}", markup=False)
     console.print(f"licence: {source.licence}; keep {downloads.ATTRIBUTION} with it", markup=False)

@@ -1,7 +1,8 @@
 """Write frames and derived maps to disk, as loaders of published code expect them."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,102 @@ from PIL import Image
 
 from saliency.data.map_files import Numbering
 from saliency.data.video import AnnotatedVideo
+from saliency.datasets.dhf1k import DHF1K, parse_numbers
 from saliency.errors import InputError
-from saliency.gaze.recording import density_map, fixation_map
+from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map
 from saliency.io.maps import write_density, write_fixations
+from saliency.runtime.pool import in_processes
+
+EXTRACTED_BYTES = {".png": 350e3, ".jpg": 120e3}
+"""What a detailed frame of 640x360 takes; a simple one takes a quarter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """Frames of DHF1K's videos that are to be written as images.
+
+    Attributes:
+        data: DHF1K.
+        videos: their numbers, e.g. ``"1-700"``.
+        out: folder to write to; None: the data set's own.
+        folder: where the frames of a video go below `out`; ``{number}`` is its number.
+        suffix: ``.png`` or ``.jpg``.
+    """
+
+    data: DHF1K
+    videos: str
+    out: Path | None = None
+    folder: str = "annotation/{number:04d}/images"
+    suffix: str = ".png"
+
+    def jobs(self) -> list[tuple[AnnotatedVideo, Path, str]]:
+        """Return video, folder and suffix of each job.
+
+        Raises:
+            InputError: a video is missing, or the folder's name is not made of the number.
+        """
+        numbers = parse_numbers(self.videos)
+        try:
+            folders = [self.folder.format(number=number) for number in numbers]
+        except (KeyError, IndexError, ValueError) as error:
+            raise InputError(
+                f"--folder {self.folder}: only {{number}} can be filled in, e.g. {{number:04d}}"
+            ) from error
+        if len(set(folders)) < len(set(numbers)):
+            raise InputError(f"--folder {self.folder}: gives several videos one folder; put {{number}} into it")
+        root = self.data.folder()
+        jobs = []
+        for number, folder in zip(numbers, folders, strict=True):
+            annotated = (root / "annotation" / f"{number:04d}" / "maps").is_dir()
+            jobs.append((self.data.video(root, number, annotated=annotated), (self.out or root) / folder, self.suffix))
+        return jobs
+
+
+def extract(jobs: Sequence[tuple[AnnotatedVideo, Path, str]], *, workers: int = 1) -> Iterator[bool]:
+    """Do the jobs of an `Extraction`; yield for each whether anything was written."""
+    return in_processes(_extract_one, jobs, workers)
+
+
+def _extract_one(video: AnnotatedVideo, folder: Path, suffix: str) -> bool:
+    return extract_frames(video, folder, suffix=suffix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """A video whose maps were made from gaze.
+
+    Attributes:
+        video: its id.
+        observers: number of observers.
+        frames: number of frames.
+        seen: (frames,) observers with a point during each frame.
+    """
+
+    video: str
+    observers: int
+    frames: int
+    seen: np.ndarray
+
+
+def maps_from_gaze(data: DHF1K, number: int, out: Path, sigma: float = float(DHF1K_SIGMA)) -> Mapped:
+    """Make the ground truth of a video of DHF1K from its raw gaze (``exportdata_train``).
+
+    Args:
+        data: DHF1K.
+        number: of the video.
+        out: folder that gets ``annotation/0001/{maps,fixation,fixation/maps}``.
+        sigma: standard deviation of the maps in pixels.
+
+    Raises:
+        InputError: there is no recording of the video, or the folder is there already.
+    """
+    video = data.video(data.folder(), number, annotated=False)
+    observers = video.observers()
+    if observers is None:
+        raise InputError(f"{data.folder() / 'exportdata_train'}: holds no recording of video {number:03d}")
+    write_ground_truth(observers, video.size, sigma, out / "annotation" / f"{number:04d}")
+    seen = np.isfinite(observers).all(axis=2).sum(axis=0)
+    return Mapped(video=video.id, observers=len(observers), frames=video.num_frames, seen=seen)
 
 
 def extract_frames(

@@ -6,7 +6,7 @@ items can be checked in parallel.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from saliency.data.map_files import Numbering, image_size
-from saliency.data.video import AnnotatedVideo
+from saliency.data.video import AnnotatedVideo, VideoData
 from saliency.datasets import dhf1k, hollywood2, ucf_sports
 from saliency.datasets.dhf1k import DHF1K
 from saliency.datasets.folder import Folder
@@ -25,6 +25,7 @@ from saliency.errors import InputError
 from saliency.io.atomic import write_atomic
 from saliency.io.frames import open_frames
 from saliency.io.maps import read_density, read_fixations
+from saliency.preparation.catalogue import DataSet
 from saliency.runtime.pool import in_processes
 
 Kind = Literal[
@@ -401,6 +402,25 @@ def _check_maps(
     if maps is not None and fixation is not None and maps.any() and (maps[fixation] == 0).any():
         fault("map_without_fixation", listed.path("maps", number), "is zero where somebody looked")
     return bool(empty) and len(empty) == len(arrays)
+
+
+def list_items(entry: DataSet, data: VideoData) -> tuple[Sequence[Item | AnnotatedVideo], list[Fault]]:
+    """List what a data set must hold, and the faults that show in the listing.
+
+    Data sets of files in published trees are listed file by file, all others through the videos they return.
+
+    Raises:
+        InputError: the root folder is missing.
+    """
+    if isinstance(data, DHF1K):
+        return dhf1k_items(data)
+    if isinstance(data, Hollywood2):
+        return hollywood2_items(data)
+    if isinstance(data, UCFSports):
+        return ucf_sports_items(data)
+    if isinstance(data, Folder):
+        return folder_videos(data)
+    return entry.all_videos(data), []
 
 
 def dhf1k_items(config: DHF1K) -> tuple[list[Item], list[Fault]]:

@@ -1,5 +1,6 @@
 """The one progress bar: on a terminal, with what is done, how fast, and how long it will take."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -60,6 +61,8 @@ def progress_bar(what: str, total: int | None = None, *, shown: bool = True) -> 
         Speed(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not shown or not console.is_terminal) as bar:
+    piped = not sys.stdout.isatty()  # lines that are printed meanwhile go above the bar, but stay in a pipe
+    hidden = not shown or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=not piped) as bar:
         task = bar.add_task(what, total=total)
         yield Moved()
