@@ -85,7 +85,8 @@ def max_along(x: Tensor, axis: int, kernel: int, stride: int, padding: int) -> T
 
     def part(place: int) -> range:
         """Windows whose `place`-th value, counted from the window's nominal start, lies in `x`."""
-        return range(-(-max(-place, 0) // stride), min(count, (length - 1 - place) // stride + 1))
+        start = -(-max(-place, 0) // stride)
+        return range(start, max(start, min(count, (length - 1 - place) // stride + 1)))
 
     def values(place: int, windows: range) -> Tensor:
         """That value of each of these windows."""
@@ -96,7 +97,7 @@ def max_along(x: Tensor, axis: int, kernel: int, stride: int, padding: int) -> T
 
     places = sorted(range(-padding, kernel - padding), key=lambda place: -len(part(place)))
     full = part(places[0])
-    if len(places) == 1 or len(full) < count:
+    if len(places) == 1 or len(full) < count or not part(places[1]):
         padded = nn.functional.pad(x, _pads(x.ndim, axis, padding), value=-torch.inf) if padding else x
         return padded.unfold(axis, kernel, stride).amax(-1)
     out = torch.empty_like(values(places[0], full))

@@ -31,8 +31,14 @@ def _fold(parent: nn.Module) -> None:
     """Fold each BatchNorm among the children of `parent` into the convolution before it."""
     children = list(parent.named_children())
     for (conv_name, conv), (norm_name, norm) in pairwise(children):
-        in_space = isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        in_time = isinstance(conv, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)
-        if (in_space or in_time) and conv.out_channels == norm.num_features:
-            setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+        if _pair(conv, norm):
+            setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))  # pyright: ignore[reportArgumentType]
             setattr(parent, norm_name, nn.Identity())
+
+
+def _pair(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether a BatchNorm belongs to the convolution before it."""
+    for convolution, normalisation in ((nn.Conv2d, nn.BatchNorm2d), (nn.Conv3d, nn.BatchNorm3d)):
+        if isinstance(conv, convolution) and isinstance(norm, normalisation):
+            return conv.out_channels == norm.num_features
+    return False
