@@ -127,5 +127,6 @@ def main(words: Sequence[str]) -> int:
     if written.maps is not None:
         print(f"{written.frames} maps: {written.maps}")
     if written.problem is not None:
-        raise InputError(f"{written.problem}; {written.frames} frames were written")
+        place = written.picture or written.maps
+        raise InputError(f"{written.problem}; {written.frames} frames were written{f' to {place}' if place else ''}")
     return 0

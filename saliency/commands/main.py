@@ -91,14 +91,19 @@ def exit_with(work: Callable[[], int | None], *, debug: bool = False) -> None:
     except InputError as error:
         if debug:
             traceback.print_exc()
-        status = _fail(str(error))
+        status = _fail(_said(error))
     except BrokenPipeError:  # `saliency … | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
+    except KeyboardInterrupt as error:
+        sys.stderr.write(f"{_said(error)}\n")
         status = EXIT_INTERRUPTED
     sys.exit(status)
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, and what it was told on its way: where the work done so far is."""
+    return "; ".join([str(error) or "interrupted", *getattr(error, "__notes__", [])])
 
 
 def _fail(message: str) -> int:

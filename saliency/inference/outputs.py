@@ -1,5 +1,8 @@
 """Where the picture and the maps of each frame go: files of every kind behind two small interfaces."""
 
+import json
+import logging
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +11,19 @@ from typing import Literal, Protocol, Self, get_args
 import numpy as np
 
 from saliency.errors import InputError
+from saliency.io.atomic import write_atomic
 from saliency.io.frame_source import FrameSource
 from saliency.io.maps import to_grey, write_density
+from saliency.io.partial import Partial, fitting
 from saliency.io.picture_writer import PictureWriter
 from saliency.io.video_writer import VideoWriter
 
+log = logging.getLogger(__name__)
+
 MapFormat = Literal["png", "png16", "npy", "npz", "mp4"]
 MAP_FORMATS: tuple[str, ...] = get_args(MapFormat)
+MARK = ".maps.json"
+"""In a folder of maps: how many of which kind were written. Files that it does not account for are never removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +87,9 @@ def outputs_at(path: Path, source: FrameSource, maps: MapFormat | None = None, p
 
 
 def source_name(source: FrameSource) -> str:
-    """Return the name of a source's file without its suffix, or of its folder."""
+    """Return the name of a source's file without its suffix, or of its folder; a long one is cut short."""
     path = source.path.resolve()
-    return path.stem if path.is_file() else path.name
+    return fitting(path.stem if path.is_file() else path.name)
 
 
 def open_picture(
@@ -111,23 +120,37 @@ def open_picture(
 
 
 class MapWriter(Protocol):
-    """Takes the map of each frame in order; a context manager."""
+    """Takes the map of each frame in order; a context manager.
+
+    Attributes:
+        partial: where the maps are until all are there.
+    """
+
+    partial: Path
 
     def write(self, number: int, density: np.ndarray) -> None:
         """Write the map (H, W) of frame `number`, counted from 0."""
+        ...
+
+    def close(self, complete: bool = True) -> None:
+        """Give what was written its name, or leave it, readable, under its partial name."""
         ...
 
     def __enter__(self) -> Self:
         """Start."""
         ...
 
-    def __exit__(self, *_: object) -> None:
-        """Finish: what was written can be read."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Close; an error means that not all maps are there."""
         ...
 
 
 def open_maps(outputs: Outputs, source: FrameSource) -> MapWriter | None:
-    """Return the writer of the maps; None if none are wanted."""
+    """Return the writer of the maps; None if none are wanted.
+
+    Raises:
+        InputError: nothing can be written there, or what is there is not of an earlier call.
+    """
     if outputs.maps is None:
         return None
     if outputs.map_format == "npz":
@@ -137,32 +160,121 @@ def open_maps(outputs: Outputs, source: FrameSource) -> MapWriter | None:
     return _Folder(outputs.maps, outputs.map_format, outputs.peak)
 
 
-class _Folder:
-    """One file a frame: ``0001.png``, ``0002.png``, ..."""
+class _Maps:
+    """What writers of maps share: a part that takes its name when it is complete."""
 
-    def __init__(self, folder: Path, kind: Literal["png", "png16", "npy"], peak: float | None) -> None:
-        self._folder, self._kind, self._peak = folder, kind, peak
+    def __init__(self, path: Path, *, folder: bool = False) -> None:
+        self.path = path
+        self._part = Partial(path, folder=folder)
+        self.partial = self._part.path
+        self._written = 0
 
-    def write(self, number: int, density: np.ndarray) -> None:
-        path = self._folder / f"{number + 1:04d}.{self._kind.removesuffix('16')}"
-        write_density(path, density, self._peak, bits=16 if self._kind == "png16" else 8)
+    def close(self, complete: bool = True) -> None:
+        if not self._part.open:
+            return
+        try:
+            self._complete()
+            if not self._written:
+                self._part.discard()
+            elif complete:
+                self._part.finish()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be finished ({error.strerror or error})") from error
+        finally:
+            self._part.keep()
+
+    def _complete(self) -> None:
+        """Write what is still to be written."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Every file is complete already."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close(complete=error is None)
+        except InputError:
+            if error is None:
+                raise
+            log.debug("while finishing %s", self.path, exc_info=True)  # the first error is the one to show
+        if error is not None and self._written and self.partial.exists():
+            error.add_note(f"the {self._written} maps before it are in {self.partial}")
 
 
-class _Archive:
+class _Folder(_Maps):
+    """One file a frame: ``0001.png``, ``0002.png``, ...; a hidden file tells which are ours."""
+
+    def __init__(self, folder: Path, kind: Literal["png", "png16", "npy"], peak: float | None) -> None:
+        _refuse_others(folder)
+        super().__init__(folder, folder=True)
+        self._kind, self._peak = kind, peak
+        try:
+            _refuse_others(self.partial, broken_off=True)
+            self._part.empty()
+            self._mark()
+        except (InputError, OSError) as error:
+            self._part.keep()
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
+
+    def write(self, number: int, density: np.ndarray) -> None:
+        write_density(
+            self.partial / _map_name(number, self._kind), density, self._peak, bits=16 if self._kind == "png16" else 8
+        )
+        self._written += 1
+
+    def _complete(self) -> None:
+        self._mark()
+        _refuse_others(self.path)  # hours may have passed
+
+    def _mark(self) -> None:
+        try:
+            with write_atomic(self.partial / MARK) as file:
+                json.dump({"kind": self._kind, "maps": self._written}, file)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+
+def _map_name(number: int, kind: str) -> str:
+    return f"{number + 1:04d}.{kind.removesuffix('16')}"
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); choose another --out") from error
+
+
+def _refuse_others(folder: Path, *, broken_off: bool = False) -> None:
+    """Refuse a folder that holds anything but the maps of an earlier call, perhaps one that was killed."""
+    there = _names_in(folder)
+    try:
+        told = json.loads((folder / MARK).read_text(encoding="utf-8")) if MARK in there else {}
+        count, kind = int(told.get("maps", 0)), str(told.get("kind", ""))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        count, kind = 0, ""
+    if broken_off and kind and not count:  # it does not know how many there are
+        others = {name for name in there if not re.fullmatch(r"\d{4,}\.(png|npy)|\..*", name)}
+    else:
+        others = there - {MARK} - {_map_name(i, kind) for i in range(min(count, len(there)))}
+    if others:
+        raise InputError(
+            f"{folder}: holds {min(others)}, which is no map of an earlier call; move it away or choose another --out"
+        )
+
+
+class _Archive(_Maps):
     """One ``.npz`` with an array a frame, named ``0001``, ``0002``, ...: `numpy.load` reads one at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.part")
+        super().__init__(path)
         try:
-            self._file = zipfile.ZipFile(self._temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+            self._file = zipfile.ZipFile(self.partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         except OSError as error:
+            super().close(complete=False)
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
 
     def write(self, number: int, density: np.ndarray) -> None:
@@ -170,20 +282,15 @@ class _Archive:
             with self._file.open(f"{number + 1:04d}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(density, dtype=np.float32), allow_pickle=False)
         except OSError as error:
-            raise InputError(f"{self._path}: cannot be written on ({error.strerror})") from error
+            raise InputError(f"{self.path}: cannot be written on ({error.strerror})") from error
+        self._written += 1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        written = bool(self._file.namelist())
+    def _complete(self) -> None:
         try:
             self._file.close()
-        finally:
-            if written:
-                self._temporary.replace(self._path)
-            else:
-                self._temporary.unlink(missing_ok=True)
+        except (OSError, ValueError) as error:  # ValueError: within a member that could not be written
+            self.partial.unlink(missing_ok=True)  # without its end an archive cannot be read
+            raise InputError(f"{self.path}: cannot be finished ({getattr(error, 'strerror', error)})") from error
 
 
 class _GreyVideo:
@@ -193,16 +300,20 @@ class _GreyVideo:
         self._times = varying_times(source)
         self._peak = peak
         self._writer = VideoWriter(path, source.fps, source.size, variable_rate=self._times is not None, crf=12)
+        self.partial = self._writer.partial
 
     def write(self, number: int, density: np.ndarray) -> None:
         grey = np.repeat(to_grey(density, self._peak)[:, :, None], 3, axis=2)
         self._writer.write(grey, None if self._times is None else float(self._times[number]))
 
+    def close(self, complete: bool = True) -> None:
+        self._writer.close(complete)
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._writer.__exit__(kind, error, None)
 
 
 def varying_times(source: FrameSource) -> np.ndarray | None:

@@ -1,7 +1,6 @@
 """Turn a video and a predictor into an overlay video and files of maps, in one pass and bounded memory."""
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from saliency.inference.overlay import Overlay
 from saliency.inference.painters import Painter
 from saliency.inference.predictor import Frames
 from saliency.io.frames import FrameSource
+from saliency.io.partial import partial_path
 from saliency.io.transforms import resize_map
 
 
@@ -51,8 +51,9 @@ class Rendered:
         picture: the painted video, or picture of a still; None if none was asked for or not even the first frame could
             be decoded.
         maps: the folder or file of maps, if any were asked for.
-        problem: what is wrong with the source, in one line; None if it was read to its end without damage.
-            What was written before the damage is complete and playable.
+        problem: what is wrong with the source, in one line; None if it was read to its end without damage. With a
+            problem `picture` and `maps` are called ``NAME.partial``, playable and readable, and what an earlier call
+            had completed is still there.
     """
 
     frames: int
@@ -73,7 +74,8 @@ def render(
 
     The video has the source's size, frame rate (times of frames if they vary), shape of pixels, duration and sound.
     The map of a frame is resized to the source's size; numbers in names count from 1. Files of an earlier call with
-    the same name are replaced.
+    the same name are replaced by complete ones; until then, and after an error, what there is has ``.partial`` in its
+    name.
 
     Args:
         source: the frames.
@@ -83,10 +85,11 @@ def render(
         on_frame: called after each frame.
 
     Raises:
-        InputError: nothing can be written there. Damage of the source is not raised but reported in the result.
+        InputError: nothing can be written there, or it would replace the source or what is not of an earlier call.
+            Damage of the source is not raised but reported in the result.
     """
     painter = painter or Overlay(peak=outputs.peak)
-    _prepare(outputs)
+    _prepare(outputs, source)
     times = varying_times(source)
     tap = _Tap(source)
     done = 0
@@ -107,14 +110,17 @@ def render(
                     maps.write(number, density)
             done += 1
             on_frame(Seen(number=number, frame=frame, map=small.numpy()))
-        if pictures is not None:
-            pictures.close(complete=tap.problem is None)
+        problem = tap.problem or _damage(source, done)
+        for writer in (pictures, maps):
+            if writer is not None:
+                writer.close(complete=problem is None)
 
+    whole = problem is None
     return Rendered(
         frames=done,
-        picture=outputs.picture if done else None,
-        maps=outputs.maps,
-        problem=tap.problem or _damage(source, done),
+        picture=None if pictures is None or not done else outputs.picture if whole else pictures.partial,
+        maps=None if maps is None or not done else outputs.maps if whole else maps.partial,
+        problem=problem,
     )
 
 
@@ -145,23 +151,19 @@ class _Tap:
         return self._kept.pop(number)
 
 
-def _prepare(outputs: Outputs) -> None:
-    """Make the folders; take away what an earlier call left, or a shorter video would seem to have more maps."""
-    folder = outputs.maps if outputs.maps is not None and outputs.maps.suffix not in (".npz", ".mp4") else None
-    place = folder
-    try:
-        for path in (outputs.picture, outputs.maps):
-            if path is not None:
-                place = path.parent
-                place.mkdir(parents=True, exist_ok=True)
-        if folder is not None:
-            place = folder
-            folder.mkdir(exist_ok=True)
-            for old in folder.iterdir():
-                if re.fullmatch(r"\d{4,}\.(png|npy)", old.name):
-                    old.unlink()
-    except OSError as error:
-        raise InputError(f"{place}: cannot be written to ({error.strerror}); choose another --out") from error
+def _prepare(outputs: Outputs, source: FrameSource) -> None:
+    """Make the folders; refuse to write over the source."""
+    given = [path for path in (source.path, source.sound) if path is not None and path.exists()]
+    for path in (outputs.picture, outputs.maps):
+        if path is None:
+            continue
+        for place in (path, partial_path(path)):
+            if place.exists() and any(place.samefile(each) for each in given):
+                raise InputError(f"{place}: is the source itself; choose another --out")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path.parent}: cannot be written to ({error.strerror}); choose another --out") from error
 
 
 def _damage(source: FrameSource, decoded: int) -> str | None:

@@ -9,11 +9,15 @@ from typing import TextIO
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """Yield a new empty file beside `path` to write to; it takes the name when the block ends well.
 
     Its name starts with a dot, is like no other and ends in the suffix of `path`. What was written is on the disk
     before it takes the name. When the block raises, the new file is removed and an old one of that name stays.
+
+    Args:
+        path: the name.
+        sync: False where many files are written that the caller has put on the disk later.
 
     Raises:
         OSError: the file cannot be made, completed or renamed.
@@ -25,14 +29,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to hear of
             temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if sync:
+        _sync_folder(path.parent)
 
 
 @contextlib.contextmanager

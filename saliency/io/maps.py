@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat, savemat
 
 from saliency.errors import InputError
+from saliency.io.atomic import replacing
 
 FIXATION_KEY = "I"
 """Name of the binary map in the .mat files of DHF1K, Hollywood-2 and UCF Sports."""
@@ -44,7 +45,8 @@ def write_density(path: str | Path, density: np.ndarray, peak: float | None = No
         bits: of a PNG.
 
     Raises:
-        InputError: another suffix, wrong shape, negative or non-finite values.
+        InputError: another suffix, wrong shape, negative or non-finite values, or it cannot be written; then an older
+            file of that name stays as it was.
     """
     path, density = Path(path), np.asarray(density)
     if density.ndim != 2:
@@ -54,10 +56,11 @@ def write_density(path: str | Path, density: np.ndarray, peak: float | None = No
     if path.suffix not in (".npy", ".png"):
         raise InputError(f"{path}: maps are written as .png or .npy")
     try:
-        if path.suffix == ".npy":
-            np.save(path, density.astype(np.float32))
-        else:
-            Image.fromarray(to_grey(density, peak, bits)).save(path, compress_level=1)
+        with replacing(path, sync=False) as temporary:
+            if path.suffix == ".npy":
+                np.save(temporary, density.astype(np.float32))
+            else:
+                Image.fromarray(to_grey(density, peak, bits)).save(temporary, compress_level=1)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
@@ -105,17 +108,21 @@ def write_fixations(path: str | Path, fixations: np.ndarray) -> None:
     """Write a boolean fixation map (H, W) as ``.png`` (0 and 255) or ``.mat`` (variable ``I``, 0 and 1).
 
     Raises:
-        InputError: another suffix or shape.
+        InputError: another suffix or shape, or it cannot be written; then an older file of that name stays as it was.
     """
     path, fixations = Path(path), np.asarray(fixations, dtype=bool)
     if fixations.ndim != 2:
         raise InputError(f"{path}: a fixation map must have shape (H, W), got {fixations.shape}")
-    if path.suffix == ".png":
-        Image.fromarray(fixations.astype(np.uint8) * 255).save(path)
-    elif path.suffix == ".mat":
-        savemat(path, {FIXATION_KEY: fixations.astype(np.uint8)}, do_compression=True)
-    else:
+    if path.suffix not in (".png", ".mat"):
         raise InputError(f"{path}: fixation maps are written as .png or .mat")
+    try:
+        with replacing(path, sync=False) as temporary:
+            if path.suffix == ".png":
+                Image.fromarray(fixations.astype(np.uint8) * 255).save(temporary)
+            else:
+                savemat(temporary, {FIXATION_KEY: fixations.astype(np.uint8)}, do_compression=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 def _read_npy(path: Path) -> np.ndarray:

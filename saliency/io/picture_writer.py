@@ -7,13 +7,15 @@ import numpy as np
 from PIL import Image
 
 from saliency.errors import InputError
+from saliency.io.atomic import replacing
 
 
 class PictureWriter:
-    """Takes one frame and writes it as PNG, under a temporary name until it is complete. Use it as a context manager.
+    """Takes one frame and writes it as PNG, whole or not at all. Use it as a context manager.
 
     Attributes:
         path: the file to write.
+        partial: the same: a picture is written in one step.
         frames: number of frames written so far, 0 or 1.
     """
 
@@ -26,7 +28,7 @@ class PictureWriter:
         Raises:
             InputError: another ending.
         """
-        self.path = Path(path)
+        self.path = self.partial = Path(path)
         self.frames = 0
         if self.path.suffix.lower() != ".png":
             raise InputError(f"{path}: a picture is written as .png")
@@ -44,12 +46,10 @@ class PictureWriter:
         """
         if self.frames:
             raise ValueError(f"{self.path}: a picture holds one frame")
-        temporary = self.path.with_name(f".{self.path.name}.part")
         try:
-            Image.fromarray(frame).save(temporary, format="PNG", compress_level=3)
-            temporary.replace(self.path)
+            with replacing(self.path) as temporary:
+                Image.fromarray(frame).save(temporary, format="PNG", compress_level=3)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
         self.frames = 1
 

@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from saliency.errors import InputError
+from saliency.io.partial import Partial
 from saliency.io.pyav_frames import LOCAL_ONLY, reason
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,13 @@ class VideoWriter:
 
     Colours are stored and tagged as BT.709, limited range.
 
-    The file is written under a temporary name beside `path` and takes its name when it is closed, also when
-    the body of the ``with`` raises: what was written stays playable. Without any frame no file appears.
+    The file is ``NAME.partial.mp4`` until it is closed, and takes its name only when it is complete and on the disk.
+    When the body of the ``with`` raises, or the disk is full, an older film of that name stays as it was, and what
+    could be written stays, playable, under the partial name. Without any frame no file appears.
 
     Attributes:
         path: the file to write.
+        partial: where it is until it is complete.
         stored_size: (H, W) of the video in the file, both even.
         frames: number of frames written so far.
     """
@@ -75,7 +78,7 @@ class VideoWriter:
             preset: x264's speed.
 
         Raises:
-            InputError: an argument is out of range or the file cannot be made.
+            InputError: an argument is out of range, the file cannot be made, or somebody else is writing it.
         """
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -95,24 +98,33 @@ class VideoWriter:
         self._last_pts = -1
         self._broken = False
         self._reformatter = VideoReformatter()
-        self._temporary = self.path.with_name(f".{self.path.stem}.part.mp4")
+        self._part = Partial(self.path)
+        self.partial = self._part.path
+        self._container: OutputContainer | None = None
         try:
-            # Fragments while writing, so that even a killed process leaves something to play; made an ordinary
-            # MP4 when closed. Without delay_moov the B-frames would shift the picture against the sound.
-            self._container: OutputContainer | None = av.open(
-                str(self._temporary),
-                mode="w",
-                options={"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"},
-            )
-        except (FFmpegError, OSError) as error:
-            raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+            self._start(fps, crf, preset, pixel_aspect)
+            self._audio = None if audio_from is None else _Sound.open(Path(audio_from), self._opened, audio_offset)
+        except BaseException as error:
+            if self._container is not None:
+                self._container.close()
+            self._part.discard()
+            if isinstance(error, FFmpegError | OSError):
+                raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+            raise
+
+    def _start(self, fps: float, crf: int, preset: str, pixel_aspect: Fraction) -> None:
+        # Fragments while writing, so that even a killed process leaves something to play; made an ordinary
+        # MP4 when closed. Without delay_moov the B-frames would shift the picture against the sound.
+        self._container = container = av.open(
+            str(self.partial), mode="w", options={"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
+        )
         keyframes = max(1, round(_KEYFRAME_SECONDS * fps))
-        self._stream = self._container.add_stream(
+        self._stream = container.add_stream(
             "libx264", rate=self._rate, options={"crf": str(crf), "preset": preset, "g": str(keyframes)}
         )
         self._stream.height, self._stream.width = self.stored_size
         self._stream.pix_fmt = "yuv420p"
-        self._time_base = _CLOCK if variable_rate else 1 / self._rate
+        self._time_base = _CLOCK if self._variable else 1 / self._rate
         context = self._stream.codec_context
         context.time_base = self._time_base
         context.sample_aspect_ratio = pixel_aspect
@@ -120,7 +132,12 @@ class VideoWriter:
         context.color_range = ColorRange.MPEG
         context.color_primaries = ColorPrimaries.BT709
         context.color_trc = ColorTrc.BT709
-        self._audio = None if audio_from is None else _Sound.open(Path(audio_from), self._container, audio_offset)
+
+    @property
+    def _opened(self) -> OutputContainer:
+        if self._container is None:
+            raise ValueError(f"{self.path} is closed")
+        return self._container
 
     def write(self, frame: np.ndarray, time: float | None = None) -> None:
         """Append a frame, uint8 (H, W, 3) RGB.
@@ -137,8 +154,7 @@ class VideoWriter:
             raise ValueError(f"expected uint8 {(*self.size, 3)}, got {frame.dtype} {frame.shape}")
         if (time is None) == self._variable:
             raise ValueError("give the time of each frame if and only if variable_rate is set")
-        if self._container is None:
-            raise ValueError(f"{self.path} is closed")
+        container = self._opened
         pts = self.frames if time is None else round(Fraction(time) / self._time_base)
         if pts <= self._last_pts:
             raise ValueError(f"time {time} of frame {self.frames} is not after the one before")
@@ -153,7 +169,7 @@ class VideoWriter:
         )
         picture.pts, picture.time_base = pts, self._time_base
         try:
-            self._container.mux(self._stream.encode(picture))
+            container.mux(self._stream.encode(picture))
             if self._audio is not None:
                 self._audio.send_until(float(pts * self._time_base))
         except (FFmpegError, OSError) as error:
@@ -166,10 +182,10 @@ class VideoWriter:
         """Finish the file and give it its name; calling it twice is harmless.
 
         Args:
-            complete: keep sound that goes on after the last frame; False cuts it there.
+            complete: False leaves the file under its partial name and cuts sound that goes on after the last frame.
 
         Raises:
-            InputError: the end of the file could not be written.
+            InputError: the end of the file could not be written; then it keeps its partial name.
         """
         if self._container is None:
             return
@@ -182,20 +198,29 @@ class VideoWriter:
                     end = math.inf if complete else float(self._last_pts * self._time_base)
                     self._audio.send_until(end)
                     self._audio.finish()
-        except (FFmpegError, OSError) as error:
+        except Exception as error:
             problem = error
-        try:
-            container.close()
-        except (FFmpegError, OSError) as error:
-            problem = problem or error
-        if self._audio is not None:
-            self._audio.close()
-        if self.frames:
-            self._temporary.replace(self.path)
+        for each in (container, self._audio):
+            try:
+                if each is not None:
+                    each.close()
+            except Exception as error:
+                problem = problem or error
+        if not self.frames:
+            self._part.discard()
+        elif problem is not None or self._broken or not complete:
+            self._part.keep()
         else:
-            self._temporary.unlink(missing_ok=True)
-        if problem is not None:
+            try:
+                self._check()
+                self._part.finish()
+            except (FFmpegError, OSError) as error:
+                problem = error
+                self._part.keep()
+        if isinstance(problem, FFmpegError | OSError):
             raise InputError(f"{self.path}: cannot be finished ({reason(problem)})") from problem
+        if problem is not None:
+            raise problem
 
     def __enter__(self) -> Self:
         return self
@@ -208,10 +233,19 @@ class VideoWriter:
     ) -> None:
         try:
             self.close(complete=error is None)
-        except InputError:
+        except Exception:
             if error is None:
                 raise
             log.debug("while finishing %s", self.path, exc_info=True)  # the first error is the one to show
+        if error is not None and self.frames and self.partial.exists():
+            error.add_note(f"the {self.frames} frames before it are in {self.partial}")
+
+    def _check(self) -> None:
+        """Refuse a file that does not hold every frame: not every failed write is reported by FFmpeg."""
+        with av.open(str(self.partial), options=LOCAL_ONLY) as written:
+            found = written.streams.video[0].frames
+        if found != self.frames:
+            raise OSError(f"{found} of {self.frames} frames arrived on the disk")
 
     def _even(self, frame: np.ndarray) -> np.ndarray:
         if self.stored_size == self.size:

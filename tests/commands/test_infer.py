@@ -70,7 +70,7 @@ def test_as_many_maps_as_frames(infer, tmp_path, frames):
     with open_frames(result, expected=frames) as painted, open_frames(video) as source:
         assert (painted.size, painted.fps) == (source.size, source.fps)
         np.testing.assert_allclose(painted.timestamps, source.timestamps, atol=1e-4)
-    maps = sorted((tmp_path / "out" / "clip_maps").iterdir())
+    maps = sorted((tmp_path / "out" / "clip_maps").glob("*.png"))
     assert [m.name for m in maps] == [f"{i:04d}.png" for i in range(1, frames + 1)]
     for name in maps[:3]:
         density = read_density(name)
@@ -99,7 +99,7 @@ def test_shorter_video_leaves_no_old_maps(infer, tmp_path):
     for frames in (5, 3):
         video = stamped(tmp_path / "clip.mp4", frames)
         assert infer("--video", video, "--maps", "png")[0] == 0
-        assert len(list((tmp_path / "out" / "clip_maps").iterdir())) == frames
+        assert len(list((tmp_path / "out" / "clip_maps").glob("*.png"))) == frames
 
 
 def test_side_by_side_shows_the_original_left(infer, tmp_path):
@@ -137,7 +137,7 @@ def test_folder_of_images(infer, tmp_path):
     assert infer("--video", folder, "--fps", 10, "--maps", "png")[0] == 0
     with open_frames(tmp_path / "out" / "frames_saliency.mp4", expected=7) as painted:
         assert painted.fps == 10
-    assert len(list((tmp_path / "out" / "frames_maps").iterdir())) == 7
+    assert len(list((tmp_path / "out" / "frames_maps").glob("*.png"))) == 7
 
 
 def test_sound_is_kept(infer, tmp_path):
@@ -205,10 +205,10 @@ def test_truncated_video_leaves_its_good_frames_playable(infer, tmp_path):
     (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * 0.6)])
     result = infer("--video", tmp_path / "cut.mp4", "--maps", "png")
     refused(result, "cut.mp4", "damaged", "frames were written")
-    with open_frames(tmp_path / "out" / "cut_saliency.mp4") as painted:
+    with open_frames(tmp_path / "out" / "cut_saliency.partial.mp4") as painted:
         written = sum(1 for _ in painted.iterate())
         assert 20 < written == len(painted) < 60
-    assert len(list((tmp_path / "out" / "cut_maps").iterdir())) == written
+    assert len(list((tmp_path / "out" / "cut_maps.partial").glob("*.png"))) == written
     assert f"{written} frames were written" in result[2]
 
 
@@ -217,7 +217,7 @@ def test_avi_that_lost_frames_is_named(infer, tmp_path):
     data = video.read_bytes()
     (tmp_path / "cut.avi").write_bytes(data[: int(len(data) * 0.6)])
     refused(infer("--video", tmp_path / "cut.avi"), "cut.avi", "header announces 40")
-    with open_frames(tmp_path / "out" / "cut_saliency.mp4") as painted:
+    with open_frames(tmp_path / "out" / "cut_saliency.partial.mp4") as painted:
         assert len(painted) > 10
 
 

@@ -59,6 +59,7 @@ def test_interrupted_rendering_leaves_a_playable_beginning(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         render(Scenes(tmp_path, 200), predictor(), out(tmp_path), on_frame=interrupt)
     (video,) = (tmp_path / "out").iterdir()
+    assert video.name.endswith("_saliency.partial.mp4")
     with open_frames(video, expected=20) as source:
         assert [read_stamp(f) for f in source.iterate()] == list(range(20))
 

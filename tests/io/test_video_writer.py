@@ -181,10 +181,10 @@ def test_after_an_error_the_beginning_is_there_and_the_sound_is_cut(tmp_path):
         for i in range(20):
             writer.write(scene(i, SIZE))
         raise RuntimeError("stop")
-    with open_frames(tmp_path / "out.mp4", expected=20) as found:
+    with open_frames(tmp_path / "out.partial.mp4", expected=20) as found:
         assert [read_stamp(f) for f in found.iterate()] == list(range(20))
-    assert sound_of(tmp_path / "out.mp4")[2] < 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "source.mp4"]
+    assert sound_of(tmp_path / "out.partial.mp4")[2] < 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.partial.mp4", "source.mp4"]
 
 
 def test_no_frames_no_file(tmp_path):
@@ -257,5 +257,5 @@ def test_full_disk_is_one_line_and_the_beginning_is_kept(tmp_path, room):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
     assert "File too large" in done.stderr
     if room:
-        with av.open(str(tmp_path / "a.mp4")) as container:
+        with av.open(str(tmp_path / "a.partial.mp4")) as container:
             assert next(container.decode(video=0)).width == SIZE[1]
