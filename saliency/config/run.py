@@ -93,6 +93,8 @@ class Stage:
         weight_decay: replaces every learner's weight decay in this stage.
         alone: learner -> its own batch size, length and schedule. Then every learner is trained by itself, one after
             the other, to the last bit as in a run that has no other learner. Empty: all learn together.
+        task: replaces the run's task in training, for example by one with another rule of who teaches; what is
+            validated stays the run's.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Stage:
     lr_factor: float = 1.0
     weight_decay: float | None = None
     alone: dict[str, Alone] = field(default_factory=dict)
+    task: Task[Any] | None = None
 
     @property
     def length(self) -> int:

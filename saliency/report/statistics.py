@@ -39,6 +39,34 @@ def bootstrap_mean(
     return Interval(float(low), float(high))
 
 
+def bootstrap_nested(
+    differences: np.ndarray, *, samples: int = 10_000, level: float = 0.95, seed: int = 0
+) -> Interval | None:
+    """Percentile bootstrap interval of a mean over training runs and the images or videos scored in each.
+
+    Both are resampled: the runs (seeds), then within each the images, the same ones for all runs of a resample, as
+    all runs are scored on the same images.
+
+    Args:
+        differences: (S, V) row minus baseline, per seed and image.
+        samples: resamples.
+        level: of the interval.
+        seed: of the resampling.
+
+    Returns:
+        None with fewer than two seeds: one run says nothing about others.
+    """
+    seeds, videos = differences.shape
+    if seeds < 2:
+        return None
+    random = np.random.default_rng(seed)
+    runs = random.integers(seeds, size=(samples, seeds))
+    images = random.integers(videos, size=(samples, videos))
+    means = np.array([differences[np.ix_(r, v)].mean() for r, v in zip(runs, images, strict=True)])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
 def sign_flip_test(differences: np.ndarray, *, samples: int = 20_000, seed: int = 0) -> float | None:
     """Two-sided p value of "the mean difference is 0" for paired values, by flipping their signs at random.
 

@@ -303,7 +303,7 @@ class Trainer:
                         if isinstance(learner.forward, DistributedDataParallel):
                             stack.enter_context(learner.forward.no_sync())
                 preds = self._forward(stage, learners, batch, number, position)
-                task = self.run.task
+                task = stage.task or self.run.task
                 compared = {name: task.comparable(pred) for name, pred in preds.items()}
                 check_heads(compared, f"stage {stage.name}")
                 losses = {name: task.loss(pred, batch.target) for name, pred in preds.items()}

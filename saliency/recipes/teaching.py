@@ -1,0 +1,113 @@
+"""The study of when teaching helps: its arms, regimes and networks. The protocol is docs/science/protocol.md."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from saliency.config.run import Alone, Learner, Optimizer, Run, Stage, Training
+from saliency.data.few_labels import FewLabels
+from saliency.distillation.base import Distiller
+from saliency.distillation.bi_kd import BiKD
+from saliency.distillation.control import TaskOnly
+from saliency.distillation.dml import DML
+from saliency.distillation.ensemble import EnsembleTeacher
+from saliency.distillation.leader import Leader
+from saliency.distillation.margin import Margin
+from saliency.models.appearance_net import AppearanceNetConfig
+from saliency.report.study import Study
+from saliency.tasks.other_viewers import OtherViewersTask
+from saliency.tasks.saliency import SaliencyTask
+from saliency.types import InputSpec
+
+Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split"]
+
+REGIMES: Mapping[Regime, FewLabels] = {
+    "screening": FewLabels(viewers=1, share=0.3, seed=100),
+    "one_30": FewLabels(viewers=1, share=0.3),
+    "one_100": FewLabels(viewers=1),
+    "all_30": FewLabels(share=0.3),
+    "all_100": FewLabels(),
+    "one_30_split": FewLabels(viewers=1, share=0.3, parts={"narrow": 0, "wide": 1}),
+}
+
+OTHERS = "others"
+"""The arm in which the choosing viewers say who teaches."""
+
+ARMS: Mapping[str, Distiller] = {
+    "control": TaskOnly(),
+    "bi_kd": BiKD(),
+    "bi_kd_01": BiKD(weight=0.1),
+    "bi_kd_03": BiKD(weight=0.3),
+    "bi_kd_3": BiKD(weight=3.0),
+    "random": BiKD(teacher="random"),
+    "reversed": BiKD(teacher="worst"),
+    "dml": DML(),
+    "dml_half": DML(weight=0.5),
+    "leader": Leader(),
+    "ensemble": EnsembleTeacher(),
+    "ensemble_2": EnsembleTeacher(weight=2.0),
+    OTHERS: BiKD(),
+    "margin": Margin(margin=0.1),
+}
+
+STUDY_ARMS = ("bi_kd", "random", "dml_half", "ensemble", "ensemble_2", "others", "dml", "bi_kd_03", "reversed")
+"""The arms of the study: those that the hypotheses name, then others."""
+
+CONTRASTS = (
+    ("bi_kd", "random"),
+    ("others", "random"),
+    ("others", "bi_kd"),
+    ("dml_half", "random"),
+    ("ensemble_2", "random"),
+    ("dml_half", "ensemble_2"),
+    ("bi_kd", "reversed"),
+)
+"""What H2 and H3 compare, and the best teacher with the worst."""
+
+TASK = SaliencyTask(monitor="loss")
+FIRST, FURTHER = 20, 10
+"""Epochs of the first stage and of every arm."""
+
+_SPEC = InputSpec(length=1, size=(48, 64))
+NETWORKS = {
+    "narrow": AppearanceNetConfig(
+        input=_SPEC, channels=(12, 24, 32, 48), depths=(1, 1, 1, 1), decoder_channels=16, memory=False
+    ),
+    "wide": AppearanceNetConfig(
+        input=_SPEC, channels=(16, 24, 32, 40), depths=(1, 2, 2, 1), decoder_channels=24, memory=False
+    ),
+}
+
+
+def study(regime: Regime) -> Run:
+    """Return the screening (all arms) or the study of the chosen arms in one regime."""
+    data = REGIMES[regime]
+    arms = ARMS if regime == "screening" else ("control", *STUDY_ARMS)
+    alone = {name: Alone(epochs=FIRST, batch_size=16, validate_every=2) for name in NETWORKS} if data.parts else {}
+    first = Optimizer(name="adamw", lr=2e-3, schedule="cosine", weight_decay=0.01, clip_norm=1.0)
+    return Run(
+        name=f"teaching_{regime}",
+        task=TASK,
+        data=data,
+        learners={name: Learner(model=model, optimizer=first) for name, model in NETWORKS.items()},
+        stages=(
+            Stage(name="before", epochs=0 if data.parts else FIRST, alone=alone),
+            *(_arm(name) for name in ARMS if name in arms),
+        ),
+        train=Training(
+            batch_size=16,
+            seed=data.seed,
+            validation_batch=64,
+            validate_every=2,
+            checkpoint_every=10**6,
+            keep=1,
+            log_every=50,
+            device="cpu",
+            threads=1,
+        ),
+        report=Study(before="before", control="control", contrasts=CONTRASTS),
+    )
+
+
+def _arm(name: str) -> Stage:
+    task = OtherViewersTask(monitor=TASK.monitor) if name == OTHERS else None
+    return Stage(name=name, epochs=FURTHER, start="before", lr=1e-3, distiller=ARMS[name], task=task)
