@@ -176,8 +176,8 @@ def study_text(content: Mapping) -> str:
     out = [
         f"# {content['run']}: {content['seeds']} seed{'s' if content['seeds'] > 1 else ''}",
         "",
-        f"Scored on {content['images']} images. Control: {control}. Effects are {metric}, arm minus control, the mean of "
-        "the learners; intervals over seeds and images, p by sign flips over seeds, adjusted by Holm.",
+        f"Scored on {content['images']} images. Control: {control}. Effects are {metric}, arm minus control, mean of "
+        "both learners; intervals over seeds and images, p by sign flips over seeds, adjusted by Holm.",
         "",
         f"| arm | {metric} [95 %] | p | p, Holm | seeds above 0 | mass | early, {metric} | CC | SIM | KL |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
