@@ -49,8 +49,8 @@ ARMS: Mapping[str, Distiller] = {
     "margin": Margin(margin=0.1),
 }
 
-STUDY_ARMS = ("bi_kd", "random", "dml_half", "ensemble", "ensemble_2", "others", "dml", "bi_kd_03", "reversed")
-"""The arms of the study: those that the hypotheses name, then others."""
+STUDY_ARMS = ("bi_kd", "random", "dml_half", "ensemble", "ensemble_2", "others", "dml", "bi_kd_3", "reversed")
+"""The arms of the study: those that the hypotheses name, then the best three others of the screening."""
 
 CONTRASTS = (
     ("bi_kd", "random"),

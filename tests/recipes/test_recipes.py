@@ -15,8 +15,8 @@ from saliency.tasks.classification import ClassificationTask
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 NEEDS = {"imagenet": "timm", "ade20k": "transformers", "shapes": "transformers"}
-TESTED = ("dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes")
-"""First words of the names that the other files of this folder train for two steps."""
+TESTED = ("dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes", "real", "teaching")
+"""First words of the names that other tests train: real_gaze in tests/datasets, teaching in tests/report."""
 
 
 RUNS = [f"{path.stem}{variant and ':'}{variant}" for path in CONFIGS for variant in variants(path) or ("",)]
