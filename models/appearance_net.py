@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,8 +79,8 @@ class AppearanceNet(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         """Predict where people look in the clip's last frame."""
         batch, _, length, height, width = clip.shape
-        frames = clip.transpose(1, 2).flatten(0, 1)  # (B*T, 3, H, W)
-        features = [f.unflatten(0, (batch, length)) for f in self.encode(frames)]  # (B, T, C, h, w)
+        frames = rearrange(clip, "b c t h w -> (b t) c h w")
+        features = [rearrange(f, "(b t) c h w -> b t c h w", b=batch, t=length) for f in self.encode(frames)]
         logits = self.decode([self.remember(i, f) for i, f in enumerate(features)], (height, width))
         return logits.flatten(1).softmax(dim=1).unflatten(1, (height, width))
 

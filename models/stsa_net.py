@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -159,11 +160,11 @@ class Scale(nn.Module):
             return attend(x)
         h, w = spatial_size(x)
         x = F.pad(x, (0, w % 2, 0, h % 2))  # features are >= 0: padding is never the only maximum that counts
-        cells = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).movedim(4, 5).flatten(5)  # (B, C, T, h/2, w/2, 4)
+        cells = rearrange(x, "b c t (h down) (w across) -> b c t h w (down across)", down=2, across=2)
         value, place = cells.max(dim=5)
         here = torch.arange(4, device=x.device) == place.unsqueeze(5)
         y = attend(value).unsqueeze(5) * here
-        y = y.unflatten(5, (2, 2)).movedim(5, 4).flatten(5).flatten(3, 4)
+        y = rearrange(y, "b c t h w (down across) -> b c t (h down) (w across)", down=2, across=2)
         return y[..., :h, :w]
 
 
@@ -182,9 +183,10 @@ class CrossAttention(nn.Module):
 
     def _look(self, own: Tensor, other: Tensor, side: int) -> Tensor:
         q, k, v = self.query[1 - side](other), self.key[side](own), self.value[side](own)
-        q, k, v = (x.flatten(2).transpose(1, 2).unsqueeze(1) for x in (q, k, v))  # (B, one head, t*h*w, C)
+        q, k, v = (rearrange(x, "b c t h w -> b 1 (t h w) c") for x in (q, k, v))  # one head
         x = F.scaled_dot_product_attention(q, k, v, scale=1.0)  # the published attention does not scale its logits
-        return x.squeeze(1).transpose(1, 2).unflatten(2, own.shape[2:])
+        t, h, w = own.shape[2:]
+        return rearrange(x, "b 1 (t h w) c -> b c t h w", t=t, h=h, w=w)
 
 
 def _embedding(c_in: int, c_out: int) -> nn.Sequential:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -143,8 +144,7 @@ class Neck(nn.Module):
 
     def forward(self, slow: Tensor, fast: Tensor, skips: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return (B, 1536, T/4, H/16, W/16) and the skips with half their channels."""
-        b, c, t, h, w = fast.shape
-        fast = fast.reshape(b, 2 * c, t // 2, h, w)  # (B, 512, T/2, H/16, W/16)
+        fast = rearrange(fast, "b c (half t) h w -> b (c half) t h w", half=2)  # (B, 512, T/2, H/16, W/16)
         fast = F.max_pool3d(fast, (2, 1, 1))  # (B, 512, T/4, H/16, W/16)
         x = torch.cat((F.relu(self.slow(slow)), fast), dim=1)
         return x, [F.relu(conv(skip)) for conv, skip in zip(self.skips, skips, strict=True)]
@@ -206,4 +206,4 @@ class ViNetADecoder(nn.Module):
 
 def shuffle_channels(x: Tensor, groups: int) -> Tensor:
     """Deal the channels of x (B, C, ...) out so that each new group holds some of every old one."""
-    return x if groups == 1 else x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    return x if groups == 1 else rearrange(x, "b (groups c) ... -> b (c groups) ...", groups=groups)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -75,12 +76,12 @@ def upsample(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -
     """
     b, c, t = x.shape[:3]
     if _channels_last(x):  # a view of its pixels instead of a copy
-        frames = x.transpose(1, 2).flatten(0, 1)  # (B*T, C, h, w)
+        frames = rearrange(x, "b c t h w -> (b t) c h w")
         frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=align_corners)
-        return frames.unflatten(0, (b, t)).transpose(1, 2)
-    frames = x.flatten(1, 2)  # (B, C*T, h, w)
+        return rearrange(frames, "(b t) c h w -> b c t h w", b=b, t=t)
+    frames = rearrange(x, "b c t h w -> b (c t) h w")
     frames = F.interpolate(frames, size=size, mode="bilinear", align_corners=align_corners)
-    return frames.view(b, c, t, *size)
+    return rearrange(frames, "b (c t) h w -> b c t h w", c=c, t=t)
 
 
 def _channels_last(x: Tensor) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -75,14 +76,14 @@ class VideoSwinFeatures(nn.Module):
         """
         t, h, w = clip.shape[2:]
         clip = F.pad(clip, (0, -w % PATCH[2], 0, -h % PATCH[1], 0, -t % PATCH[0]))
-        x = self.patch_embed["proj"](clip).permute(0, 2, 3, 4, 1)  # (B, T/2, H/4, W/4, C)
+        x = rearrange(self.patch_embed["proj"](clip), "b c t h w -> b t h w c")  # (B, T/2, H/4, W/4, C)
         outputs = []
         for layer in self.features:
             x = layer(x)
             if isinstance(layer, SwinStage):
                 outputs.append(x)
         outputs[-1] = self.norm(outputs[-1])
-        return [x.permute(0, 4, 1, 2, 3) for x in outputs]
+        return [rearrange(x, "b t h w c -> b c t h w") for x in outputs]
 
     def load_kinetics(self) -> None:
         """Load torchvision's Kinetics-400 weights of Video Swin-S (the published sizes only)."""
@@ -205,7 +206,7 @@ class WindowAttention(nn.Module):
             x = x.roll((-shift[0], -shift[1], -shift[2]), dims=(1, 2, 3))
         x = to_windows(x, window)  # (B, t, h, w, N, C): a grid of windows of N tokens
         bias = self.bias(x.shape[4])  # (heads, N, N)
-        x = self.qkv(x).unflatten(-1, (3, self.heads, -1)).movedim(-3, 0).transpose(-2, -3)
+        x = rearrange(self.qkv(x), "b t h w n (qkv heads d) -> qkv b t h w heads n d", qkv=3, heads=self.heads)
         if masks is None:
             x = self._attend(x, bias.unsqueeze(0))
         else:
@@ -233,12 +234,13 @@ class WindowAttention(nn.Module):
 
     def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
         """Queries, keys, values (3, B, t, h, w, heads, N, d) and a bias (1, heads, N, N) -> (B, t, h, w, N, C)."""
-        grid = qkv.shape[1:5]
-        q, k, v = qkv.flatten(1, 4)  # (B*t*h*w, heads, N, d)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
+        b, t, h, w = qkv.shape[1:5]
+        q, k, v = rearrange(qkv, "qkv b t h w heads n d -> qkv (b t h w) heads n d")
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = rearrange(x, "windows heads n d -> windows n heads d")
         if torch.compiler.is_compiling():
             x = x.clone(memory_format=torch.contiguous_format)  # exported attention has another memory layout
-        return x.flatten(2).unflatten(0, grid)
+        return rearrange(x, "(b t h w) n heads d -> b t h w n (heads d)", b=b, t=t, h=h, w=w)
 
     def bias(self, tokens: int) -> Tensor:
         """Return the bias (heads, N, N) of a window of N tokens.
@@ -249,7 +251,7 @@ class WindowAttention(nn.Module):
         if self.frozen_bias is not None:
             return self.frozen_bias[:, :tokens, :tokens]
         index = self.relative_position_index[:tokens, :tokens]
-        return self.relative_position_bias_table[index].permute(2, 0, 1)
+        return rearrange(self.relative_position_bias_table[index], "n m heads -> heads n m")
 
     def freeze_bias(self) -> None:
         """Look the bias of every pair of tokens up once and for all; the table is then no longer read."""
@@ -294,12 +296,11 @@ def shift_masks(window: Size3, shift: Size3, like: Tensor) -> Tensor:
 
 def to_windows(x: Tensor, window: Size3) -> Tensor:
     """(B, T, H, W, C) -> (B, t, h, w, N, C), a grid of windows of N tokens."""
-    b, t, h, w, c = x.shape
-    x = x.view(b, t // window[0], window[0], h // window[1], window[1], w // window[2], window[2], c)
-    return x.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6)
+    wt, wh, ww = window
+    return rearrange(x, "b (t wt) (h wh) (w ww) c -> b t h w (wt wh ww) c", wt=wt, wh=wh, ww=ww)
 
 
 def from_windows(x: Tensor, window: Size3) -> Tensor:
     """(B, t, h, w, N, C) -> (B, T, H, W, C)."""
-    x = x.unflatten(4, window).permute(0, 1, 4, 2, 5, 3, 6, 7)
-    return x.flatten(5, 6).flatten(3, 4).flatten(1, 2)
+    wt, wh, ww = window
+    return rearrange(x, "b t h w (wt wh ww) c -> b (t wt) (h wh) (w ww) c", wt=wt, wh=wh, ww=ww)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from saliency.errors import InputError
@@ -35,7 +36,7 @@ class FramesToMaps(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the map of the target frame of each clip."""
-        return self.model(make_clip(frames.permute(0, 1, 4, 2, 3), self.spec))
+        return self.model(make_clip(rearrange(frames, "b t h w c -> b t c h w"), self.spec))
 
 
 def export(loaded: LoadedModel, path: Path, batch_size: int = 1) -> float | None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from saliency.io.prefetch import prefetch
@@ -265,4 +266,4 @@ class _SlidingBuffer:
         rows = [n - self.start for n in numbers]
         neighbours = rows[-1] - rows[0] == len(rows) - 1
         chosen = windows[rows[0] : rows[-1] + 1] if neighbours else windows[rows]
-        return chosen.permute(0, 4, 1, 2, 3)  # (B, T, 3, h, w)
+        return rearrange(chosen, "b c h w t -> b t c h w")
