@@ -152,6 +152,7 @@ def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
         (("--data", "TOY", "--baselines", "chance", "--protocol", "cannonical"), "did you mean 'canonical'"),
         (("--data", "TOY", "--baselines", "chance", "--every", "0"), "every must be at least 1"),
         (("--data", "mini", "--root", "x", "--baselines", "chance"), "leave --root out"),
+        (("--data", "real", "--baselines", "chance"), "get it with: saliency data get dhf1k-002"),
         (("--data", "TOY", "--ensemble"), "give at least two --weights"),
         (("--data", "TOY", "--export", "dhf1k-test"), "needs DHF1K's test videos"),
         (("--weights", "none.safetensors"), "none.safetensors"),
@@ -163,7 +164,9 @@ def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
         ),
     ],
 )
-def test_bad_input_is_one_line(data, tmp_path, arguments, message):
+def test_bad_input_is_one_line(data, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.setenv("SALIENCY_DATA", str(tmp_path / "no_data"))
+    monkeypatch.setenv("SALIENCY_CACHE", str(tmp_path / "cache"))
     arguments = tuple(str(data) if argument == "TOY" else argument for argument in arguments)
     with pytest.raises(InputError, match=message) as error:
         run("evaluate", *arguments, "--out", str(tmp_path / "out"))
