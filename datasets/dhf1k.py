@@ -77,7 +77,7 @@ class DHF1K:
             the published Bi-KD runs (docs/datasets.md).
     """
 
-    root: Path | None = None
+    root: Path | str | None = None
     splits: dict[str, str] = field(default_factory=lambda: {"train": "1-600", "val": "601-700", "test": "701-1000"})
     frames: Literal["auto", "video", "images"] = "auto"
     fixations: Literal["png", "mat"] = "png"

@@ -50,7 +50,7 @@ class Hollywood2:
             before _2 (docs/datasets.md).
     """
 
-    root: Path | None = None
+    root: Path | str | None = None
     shots: Literal["join", "separate"] = "join"
     held_out: int = 75
     validate_on: Literal["held_out", "test"] = "held_out"

@@ -42,7 +42,7 @@ class UCFSports:
         sampling: the target rules of training and validation.
     """
 
-    root: Path | None = None
+    root: Path | str | None = None
     held_out: int = 10
     validate_on: Literal["held_out", "test"] = "held_out"
     fixations: Literal["png", "mat"] = "png"

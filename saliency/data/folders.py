@@ -6,7 +6,9 @@ from pathlib import Path
 from saliency.errors import InputError
 
 
-def find_root(name: str, root: Path | None, variable: str, parts: tuple[str, ...], tree: str, source: str) -> Path:
+def find_root(
+    name: str, root: Path | str | None, variable: str, parts: tuple[str, ...], tree: str, source: str
+) -> Path:
     """Return the folder of a data set, from the option or the environment variable.
 
     Args:
@@ -20,7 +22,7 @@ def find_root(name: str, root: Path | None, variable: str, parts: tuple[str, ...
     Raises:
         InputError: neither is given, or none of `parts` is below it.
     """
-    given = root or (Path(os.environ[variable]) if os.environ.get(variable) else None)
+    given = Path(root) if root else (Path(os.environ[variable]) if os.environ.get(variable) else None)
     where = f"expected below it: {tree}; {name} is at {source}"
     if given is None:
         raise InputError(f"{name} has no folder: set the option `root` or the environment variable {variable}; {where}")

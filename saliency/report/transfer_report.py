@@ -24,8 +24,10 @@ from saliency.evaluation.video_run import evaluate_many
 from saliency.inference.overlay import Overlay, side_by_side
 from saliency.io.transforms import resize_map
 from saliency.io.weights import load_model
+from saliency.metrics.frame import lower_is_better
 from saliency.report.leaderboard import write_leaderboard
-from saliency.report.tables import LeaderboardRow
+from saliency.report.tables import LeaderboardRow, build_tables
+from saliency.report.tables import Table as LeaderboardTable
 from saliency.runtime.distributed import pick_device
 from saliency.runtime.progress import progress_bar
 from saliency.training.run_folder import best_file
@@ -33,6 +35,7 @@ from saliency.training.run_folder import best_file
 log = logging.getLogger(__name__)
 
 RESULTS = "results"
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,8 @@ class TransferReport:
         title = f"{run.name}: {len(folders)} seed{'s' if len(folders) > 1 else ''}"
         write_leaderboard(rows, out, title=title, baseline="centre prior", stages=names)
         _show(rows, title)
+        if len(names) > 2:
+            Console().print(transfer_text(build_tables(rows, stages=names), *names[-2:]), highlight=False, markup=False)
         log.info("tables, results per frame and overlays are in %s", out)
 
     def _paint(self, folder: Path, videos: Sequence[AnnotatedVideo], split: str, predictor: ModelPredictor) -> None:
@@ -115,6 +120,30 @@ class TransferReport:
             Image.fromarray(both).save(folder / "overlays" / f"{name}.png")
             board.add_image(f"{name} truth, {predictor.name}", both, dataformats="HWC")
         board.close()
+
+
+def transfer_text(tables: Sequence[LeaderboardTable], control: str, transfer: str) -> str:
+    """What the transfer changed against its control, in words made of the tables' own numbers.
+
+    Every significant gain and every significant loss is named with its p (sign flips over videos, not adjusted).
+    """
+    lines = []
+    for table in tables:
+        for gain in table.gains:
+            if (gain.earlier, gain.later) != (control, transfer):
+                continue
+            said = []
+            for metric, cell in gain.cells.items():
+                if cell.value is None or cell.p is None or cell.p >= SIGNIFICANT:
+                    continue
+                better = (cell.value > 0) != lower_is_better(metric)
+                said.append(
+                    f"significant {'gain' if better else 'loss'} of {metric} {cell.value:+.3f} (p {cell.p:.4f})"
+                )
+            lines.append(f"{table.dataset}, {gain.name}, {transfer} minus {control}: {'; '.join(said) or 'nothing'}")
+            if not said:
+                lines[-1] += " significant (or too few videos to tell)"
+    return "\n".join(lines)
 
 
 def _show(rows: Sequence[LeaderboardRow], title: str) -> None:
