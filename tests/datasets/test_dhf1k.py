@@ -81,7 +81,7 @@ def test_missing_data_is_one_clear_line(dhf1k_tree, monkeypatch, tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         DHF1K(root=tmp_path / "nowhere").videos("train")
     with pytest.raises(InputError, match="holds no annotation or video"):
-        DHF1K(root=tmp_path).videos("train")
+        DHF1K(root=str(tmp_path)).videos("train")
     root = dhf1k_tree({1: 4})
     with pytest.raises(InputError, match=r"1 of 2 videos of split 'train' .*, the first: neither .*002\.AVI"):
         small(root).videos("train")
