@@ -36,7 +36,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from saliency.data.targets import Key
-from saliency.data.video import AnnotatedVideo, VideoSamples, collate
+from saliency.data.video import AnnotatedVideo, Drawing, VideoSamples, collate
 from saliency.datasets.dhf1k import DHF1K, frame_counts, gaze_files, gaze_points
 from saliency.gaze.recording import DHF1K_SIGMA
 from saliency.io import frame_cache
@@ -211,7 +211,7 @@ def loading(
         published = PublishedSamples(video, root / "png", views, count)
         rows["published"] = cpu_of(published, None, range(count), arguments.workers, lambda batch: batch)
         for way, cache in (("avi", "none"), ("jpeg tar", root / "jpeg"), ("raw", root / "raw")):
-            ours = VideoSamples([video], views, VINET_A.size, clips_per_video=count, cache=cache)  # type: ignore[arg-type]
+            ours = VideoSamples([video], views, VINET_A.size, drawing=Drawing(clips_per_video=count), cache=cache)  # type: ignore[arg-type]
             rows[way] = cpu_of(
                 ours,
                 collate,
@@ -263,7 +263,7 @@ def cpu_of(
 def memory(root: Path, video: AnnotatedVideo, arguments: Arguments) -> dict[str, Any]:
     """Resident memory of the workers over many samples of the AVI."""
     spec = InputSpec(length=4)  # opening and seeking is where readers leak; few frames make it quick
-    samples = VideoSamples([video], {"a": spec}, (224, 384), clips_per_video=arguments.samples)
+    samples = VideoSamples([video], {"a": spec}, (224, 384), drawing=Drawing(clips_per_video=arguments.samples))
     loader = DataLoader(
         samples,
         batch_size=4,

@@ -46,7 +46,7 @@ from saliency.commands.main import exit_with
 from saliency.config.load import load_run
 from saliency.config.run import Run, Samples, Stage
 from saliency.data.targets import below, draws
-from saliency.data.video import AnnotatedVideo, VideoSamples
+from saliency.data.video import AnnotatedVideo, Drawing, VideoSamples
 from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
 from saliency.io.transforms import resize_map
@@ -224,7 +224,7 @@ def measure(options: Options, case: str, way: Way, root: Path) -> dict[str, Any]
     if way.published:
         training = PublishedTraining(video, root / "png", views, grid)
     else:
-        training = VideoSamples([video], views, grid, clips_per_video=LENGTH, cache=root / "raw")
+        training = VideoSamples([video], views, grid, drawing=Drawing(clips_per_video=LENGTH), cache=root / "raw")
     (stage,) = run.stages
     world = World(rank=0, size=1, device=device)
     logbook = Logbook(root / "unused", main=False)
@@ -332,7 +332,7 @@ def loader_rows(root: Path, video: AnnotatedVideo, count: int) -> list[str]:
         published = PublishedTraining(video, root / "png", views, grid)
         ways: dict[str, Any] = {"PNG, Pillow, float32 (published)": published}
         for name, cache in (("AVI", "none"), ("JPEG tar", root / "jpeg"), ("memory-mapped pixels", root / "raw")):
-            ways[name] = VideoSamples([video], views, grid, clips_per_video=LENGTH, cache=cache)  # type: ignore[arg-type]
+            ways[name] = VideoSamples([video], views, grid, drawing=Drawing(clips_per_video=LENGTH), cache=cache)  # type: ignore[arg-type]
         first: tuple[float, float] | None = None
         for name, samples in ways.items():
             found = loader_time(samples, max(4, count // 4) if name.startswith("PNG") else count)

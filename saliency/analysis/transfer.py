@@ -83,15 +83,26 @@ class Analysis:
     stages: list[StageAnalysis]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """How models' features are compared (CCA).
+
+    Attributes:
+        top: canonical correlations to average.
+        force: compare although the samples are too few.
+    """
+
+    top: int = 100
+    force: bool = False
+
+
 def analyse(
     run: Run,
     folder: Path,
     *,
     before: str,
     stages: Sequence[str] = (),
-    features: bool = False,
-    top: int = 100,
-    force: bool = False,
+    features: Features | None = None,
     device: str = "auto",
 ) -> Analysis:
     """Analyse the best weights of a run's stages on its validation samples.
@@ -101,9 +112,7 @@ def analyse(
         folder: its folder.
         before: the stage from which the others started.
         stages: which of them to analyse; empty takes all that started from `before`.
-        features: also compare the models' features (CCA).
-        top: canonical correlations to average.
-        force: compare features although the samples are too few.
+        features: how to compare the models' features as well; None leaves them alone.
         device: where the models run.
 
     Raises:
@@ -116,7 +125,7 @@ def analyse(
             raise InputError(f"the run has no stage '{stage}' (stages: {', '.join(names)}){nearest(stage, names)}")
     if len(run.learners) < 2:
         raise InputError("an analysis of transfer needs at least 2 learners")
-    observed, together, count = observe(run, folder, chosen, before, features, pick_device(device))
+    observed, together, count = observe(run, folder, chosen, before, features is not None, pick_device(device))
 
     own = observed[before]
     classify = isinstance(run.task, ClassificationTask)
@@ -127,8 +136,7 @@ def analyse(
         ensemble=_means(together),
         intervals=_intervals({n: o.metrics for n, o in own.items()} | {"ensemble": together}) if classify else {},
         stages=[
-            _stage(run, stage, observed[stage], own, together, top=top, force=force, classify=classify)
-            for stage in chosen
+            _stage(stage, observed[stage], own, together, features=features, classify=classify) for stage in chosen
         ],
     )
 
@@ -197,14 +205,12 @@ def _load(folder: Path, stage: str, name: str, device: torch.device) -> nn.Modul
 
 
 def _stage(
-    run: Run,
     stage: str,
     observed: Mapping[str, Observed],
     own: Mapping[str, Observed],
     together: Mapping[str, Floats],
     *,
-    top: int,
-    force: bool,
+    features: Features | None,
     classify: bool,
 ) -> StageAnalysis:
     names = list(observed)
@@ -230,8 +236,8 @@ def _stage(
             analysis.cases[key] = found
     for a, b in combinations(names, 2):
         x, y = observed[a].features, observed[b].features
-        if x is not None and y is not None:
-            analysis.similarity[f"{a} / {b}"] = similarity(x, y, top=top, force=force)
+        if features is not None and x is not None and y is not None:
+            analysis.similarity[f"{a} / {b}"] = similarity(x, y, top=features.top, force=features.force)
     return analysis
 
 

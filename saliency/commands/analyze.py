@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
 
     from saliency.analysis import page
     from saliency.analysis.teacher_share import read_shares
-    from saliency.analysis.transfer import analyse
+    from saliency.analysis.transfer import Features, analyse
     from saliency.config import overrides
     from saliency.config.load import load_run
     from saliency.training.run_folder import CONFIG
@@ -68,9 +68,7 @@ def main(words: Sequence[str]) -> int:
         arguments.folder,
         before=arguments.before or run.stages[0].name,
         stages=arguments.stages,
-        features=arguments.features,
-        top=arguments.top,
-        force=arguments.force,
+        features=Features(top=arguments.top, force=arguments.force) if arguments.features else None,
         device=arguments.device,
     )
     shares = read_shares(arguments.folder / "log.jsonl")

@@ -7,6 +7,7 @@ the results beside the rows they repeat.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -81,21 +82,14 @@ def main(words: Sequence[str]) -> int:
         print(published.published_text(papers))
         return 0
     read = published_rows(published.DATASETS[arguments.published]) if arguments.published else []
+    compare = partial(
+        build_tables, baseline=arguments.baseline, stages=stages, samples=arguments.samples, seed=arguments.seed
+    )
+    formats = arguments.formats or tuple(FORMATS)
     written = write_leaderboard(
-        [*rows, *read],
-        arguments.out,
-        arguments.stem,
-        title=arguments.title,
-        baseline=arguments.baseline,
-        stages=stages,
-        formats=arguments.formats or tuple(FORMATS),
-        samples=arguments.samples,
-        seed=arguments.seed,
+        compare([*rows, *read]), arguments.out, arguments.stem, title=arguments.title, formats=formats
     )
-    tables = build_tables(
-        rows, baseline=arguments.baseline, stages=stages, samples=arguments.samples, seed=arguments.seed
-    )
-    print(markdown(tables, arguments.title))
+    print(markdown(compare(rows), arguments.title))
     if arguments.published:
         print(published.published_text(papers, published.own_rows(rows, arguments.published)))
     for path in written.values():

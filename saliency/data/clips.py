@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saliency.data.targets import Sampling, val_targets
-from saliency.data.video import VideoData, VideoSamples
+from saliency.data.video import Drawing, VideoData, VideoSamples
 from saliency.types import InputSpec
 
 
@@ -50,9 +50,7 @@ class SaliencyClips:
             self.source.videos("train"),
             self._views(views),
             self.grid,
-            rule=self.source.sampling.train,
-            clips_per_video=self.clips_per_video,
-            flip=self.flip,
+            drawing=Drawing(rule=self.source.sampling.train, clips_per_video=self.clips_per_video, flip=self.flip),
             cache=self.cache,
         )
 

@@ -22,7 +22,7 @@ frame width W; they are chosen in the range that is usual for free viewing of vi
    no fixation either, nor does gaze outside the frame.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,21 @@ class _Look:
     thing: Thing | None
     place: np.ndarray  # (2,) offset from the thing's centre, or x, y on the screen
     ends: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mind:
+    """What decides a viewer's next target besides what is seen.
+
+    Attributes:
+        latency: frames between seeing something and looking there.
+        taste: thing -> how much this viewer likes it.
+        left: thing -> frame in which the viewer looked away from it.
+    """
+
+    latency: int
+    taste: dict[int, float]
+    left: dict[int, int] = field(default_factory=dict)
 
 
 def watch(rng: np.random.Generator, shots: list[Shot], size: tuple[int, int], viewers: int) -> NDArray[np.float32]:
@@ -63,8 +78,7 @@ def _watch_alone(rng: np.random.Generator, shots: list[Shot], size: tuple[int, i
     gaze = np.full((sum(map(len, shots)), 2), np.nan, np.float32)
     here = centre + rng.normal(0, 0.02 * width, 2)  # where the eyes are
     for shot in shots:
-        taste = {id(thing): rng.normal(0, 0.35) for thing in shot.things}
-        left: dict[int, int] = {}  # thing -> frame in which the viewer looked away from it
+        mind = _Mind(latency=latency, taste={id(thing): rng.normal(0, 0.35) for thing in shot.things})
         to_centre = shot.start > 0 and rng.random() < 0.3
         # Latency: the eyes rest where the cut (or the beginning) found them.
         look = _Look(thing=None, place=here, ends=latency)
@@ -72,12 +86,12 @@ def _watch_alone(rng: np.random.Generator, shots: list[Shot], size: tuple[int, i
         for t in range(len(shot)):
             if t >= look.ends or _disturbed(rng, shot, look, t - latency):
                 if look.thing is not None:
-                    left[id(look.thing)] = t
+                    mind.left[id(look.thing)] = t
                 if to_centre:
                     look = _Look(thing=None, place=centre + rng.normal(0, 0.06 * width, 2), ends=t + 5)
                     to_centre = False
                 else:
-                    look = _choose(rng, shot, t, latency, here, taste, left, size)
+                    look = _choose(rng, shot, t, mind, here, size)
                 jump = np.linalg.norm(_position(look, t) - here) / width
                 blind = 0 if jump < 0.03 else 1 if jump < 0.25 else 2
             here = _position(look, t)
@@ -109,26 +123,24 @@ def _choose(
     rng: np.random.Generator,
     shot: Shot,
     t: int,
-    latency: int,
+    mind: _Mind,
     here: np.ndarray,
-    taste: dict[int, float],
-    left: dict[int, int],
     size: tuple[int, int],
 ) -> _Look:
-    """Draw the next target from what was visible `latency` frames ago (point 2 of the module's text)."""
+    """Draw the next target from what was visible some frames ago (point 2 of the module's text)."""
     height, width = size
-    seen = max(t - latency, 0)
+    seen = max(t - mind.latency, 0)
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     visible = [thing for thing in shot.things if thing.opacity[seen] > 0.3 and _inside(thing.path[t], size)]
     if not visible or rng.random() < 0.08:
         place = rng.normal(centre, (0.2 * width, 0.2 * height))
         return _Look(thing=None, place=place.clip(0, (width - 1, height - 1)), ends=t + _duration(rng, 8))
-    appeal = np.array([_appeal(thing, seen, width) + taste[id(thing)] for thing in visible])
+    appeal = np.array([_appeal(thing, seen, width) + mind.taste[id(thing)] for thing in visible])
     for k, thing in enumerate(visible):
         appeal[k] -= 0.9 * (np.linalg.norm(thing.path[t] - centre) / (0.3 * width)) ** 2
         appeal[k] -= 0.5 * np.linalg.norm(thing.path[t] - here) / (0.3 * width)
-        if id(thing) in left:
-            appeal[k] -= 1.2 * np.exp((left[id(thing)] - t) / 20)
+        if id(thing) in mind.left:
+            appeal[k] -= 1.2 * np.exp((mind.left[id(thing)] - t) / 20)
     share = np.exp(appeal - appeal.max())
     thing = visible[rng.choice(len(visible), p=share / share.sum())]
     motion = np.tanh(thing.speed[t] / (0.01 * width))

@@ -28,6 +28,9 @@ from saliency.types import Batch, InputSpec, SaliencyTarget
 
 log = logging.getLogger(__name__)
 
+MEMORY_LIMIT = 4 * 2**30
+"""Bytes of decoded frames beyond which ``cache="memory"`` is refused."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatedVideo(ABC):
@@ -172,6 +175,29 @@ def collate(samples: list[ClipSample]) -> list[ClipSample]:
     return samples
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How training samples are drawn.
+
+    Attributes:
+        rule: which frames may be drawn.
+        clips_per_video: samples per video and epoch.
+        flip: mirror a sample, all its views and its target alike, with probability 1/2.
+    """
+
+    rule: Targets = HOUSE.train
+    clips_per_video: int = 1
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        if self.clips_per_video < 1:
+            raise ValueError(f"clips_per_video must be at least 1, got {self.clips_per_video}")
+
+
+PLAIN = Drawing()
+"""Any frame the house rule allows, once per video and epoch."""
+
+
 class VideoSamples(Dataset[ClipSample]):
     """Samples of annotated videos for one or several learners.
 
@@ -193,12 +219,9 @@ class VideoSamples(Dataset[ClipSample]):
         views: learner name -> the clip it wants.
         grid: (H, W) common grid of the targets.
         targets: (video position, target frame) pairs of the fixed mode; None for training.
-        rule: which frames may be drawn in training.
-        clips_per_video: training samples per video and epoch.
-        flip: mirror a training sample, all its views and its target alike, with probability 1/2.
+        drawing: how training samples are drawn.
         cache: ``"memory"`` keeps the decoded frames of every video in each worker: for small data sets. The
             folder of a frame cache (`saliency.io.frame_cache`) takes resized frames from there.
-        cache_limit: bytes of decoded frames beyond which ``"memory"`` is refused.
         bad_limit: videos that may be unusable before training stops; default 1 %, at least one.
 
     Raises:
@@ -212,30 +235,23 @@ class VideoSamples(Dataset[ClipSample]):
         grid: tuple[int, int],
         *,
         targets: Sequence[tuple[int, int]] | None = None,
-        rule: Targets = HOUSE.train,
-        clips_per_video: int = 1,
-        flip: bool = False,
+        drawing: Drawing = PLAIN,
         cache: Literal["none", "memory"] | Path = "none",
-        cache_limit: int = 4 * 2**30,
         bad_limit: int | None = None,
     ) -> None:
-        if clips_per_video < 1:
-            raise ValueError(f"clips_per_video must be at least 1, got {clips_per_video}")
         self.views = dict(views)
         self.grid = grid
-        self.rule = rule
-        self.clips_per_video = clips_per_video
-        self.flip = flip
+        self.drawing = drawing
         self.cache = FrameCache(cache) if isinstance(cache, Path) else cache
         self.targets = None if targets is None else list(targets)
         self.videos = list(videos)
         if self.targets is None:
-            self.videos = [v for v in videos if len(rule.of(v.num_frames))]
+            self.videos = [v for v in videos if len(drawing.rule.of(v.num_frames))]
             if len(self.videos) < len(videos):
                 short = len(videos) - len(self.videos)
-                log.warning("%d of %d videos are too short for %s and left out", short, len(videos), rule)
+                log.warning("%d of %d videos are too short for %s and left out", short, len(videos), drawing.rule)
         if not self.videos:
-            raise InputError(f"none of {len(videos)} videos gives a target frame under {rule}; relax the rule")
+            raise InputError(f"none of {len(videos)} videos gives a target frame under {drawing.rule}; relax the rule")
         if unannotated := next((v.id for v in self.videos if not v.annotated), None):
             raise InputError(f"video {unannotated} has no ground truth; take a split that is annotated")
         self.quarantine = Quarantine("videos", len(self.videos), bad_limit)
@@ -243,14 +259,14 @@ class VideoSamples(Dataset[ClipSample]):
         self._memory: dict[str, np.ndarray] = {}
         if cache == "memory":
             need = sum(v.num_frames * v.size[0] * v.size[1] * 3 for v in self.videos)
-            if need > cache_limit:
+            if need > MEMORY_LIMIT:
                 raise InputError(
                     f"cache='memory' would need {need / 2**30:.1f} GiB per worker "
-                    f"(limit {cache_limit / 2**30:.1f}); use cache='none' or a frame cache on disk"
+                    f"(limit {MEMORY_LIMIT / 2**30:.1f}); use cache='none' or a frame cache on disk"
                 )
 
     def __len__(self) -> int:
-        return len(self.videos) * self.clips_per_video if self.targets is None else len(self.targets)
+        return len(self.videos) * self.drawing.clips_per_video if self.targets is None else len(self.targets)
 
     def fingerprint(self) -> str:
         """Return a hash of the videos' names, lengths, sizes and bytes on disk, and of eight videos' fixations."""
@@ -283,11 +299,11 @@ class VideoSamples(Dataset[ClipSample]):
     def candidates(self, key: Key) -> Iterator[tuple[AnnotatedVideo, int, bool]]:
         """Yield (video, target frame, mirrored?) of a training key, then its replacements in order."""
         words = draws(key)
-        video = self.videos[key[2] // self.clips_per_video]
+        video = self.videos[key[2] // self.drawing.clips_per_video]
         while True:
-            targets = self.rule.of(video.num_frames)
+            targets = self.drawing.rule.of(video.num_frames)
             frame = targets[below(next(words), len(targets))]
-            yield video, frame, self.flip and below(next(words), 2) == 1
+            yield video, frame, self.drawing.flip and below(next(words), 2) == 1
             video = self.videos[below(next(words), len(self.videos))]
 
     def _sample(self, video: AnnotatedVideo, target: int, *, flip: bool = False) -> ClipSample:

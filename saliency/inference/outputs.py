@@ -16,7 +16,7 @@ from saliency.io.frame_source import FrameSource
 from saliency.io.maps import to_grey, write_density
 from saliency.io.partial import Partial, fitting
 from saliency.io.picture_writer import PictureWriter
-from saliency.io.video_writer import VideoWriter
+from saliency.io.video_writer import Sound, VideoWriter
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,7 @@ def open_picture(
         path,
         source.fps,
         size,
-        audio_from=source.sound,
-        audio_offset=source.start,
+        None if source.sound is None else Sound(path=source.sound, start=source.start),
         variable_rate=times is not None,
         pixel_aspect=source.pixel_aspect,
     )

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Generator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,19 @@ _CLOCK = Fraction(1, 90_000)
 """Unit of time of videos with varying frame distances."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """The sound of a video, to be kept in another.
+
+    Attributes:
+        path: the video; one without sound is fine.
+        start: time in seconds, on its clock, of the first frame written.
+    """
+
+    path: str | Path
+    start: float = 0.0
+
+
 class VideoWriter:
     """Writes RGB frames to an MP4. Use it as a context manager.
 
@@ -56,13 +70,11 @@ class VideoWriter:
         path: str | Path,
         fps: float,
         size: tuple[int, int],
-        audio_from: str | Path | None = None,
+        sound: Sound | None = None,
         *,
-        audio_offset: float = 0.0,
         variable_rate: bool = False,
         pixel_aspect: Fraction = Fraction(1),
         crf: int = 18,
-        preset: str = "veryfast",
     ) -> None:
         """Start a file.
 
@@ -70,12 +82,10 @@ class VideoWriter:
             path: ends in ``.mp4``; its folder must exist.
             fps: frames per second.
             size: (H, W) of the frames.
-            audio_from: a video whose sound is kept; one without sound is fine.
-            audio_offset: time in seconds, on the clock of `audio_from`, of the first frame written.
+            sound: the sound to keep; None writes none.
             variable_rate: True to give `write` the time of each frame.
             pixel_aspect: width of a pixel divided by its height as shown.
             crf: x264's constant quality, 0 (lossless) to 51; 18 is visually near lossless.
-            preset: x264's speed.
 
         Raises:
             InputError: an argument is out of range, the file cannot be made, or somebody else is writing it.
@@ -102,8 +112,8 @@ class VideoWriter:
         self.partial = self._part.path
         self._container: OutputContainer | None = None
         try:
-            self._start(fps, crf, preset, pixel_aspect)
-            self._audio = None if audio_from is None else _Sound.open(Path(audio_from), self._opened, audio_offset)
+            self._start(fps, crf, pixel_aspect)
+            self._audio = None if sound is None else _Sound.open(Path(sound.path), self._opened, sound.start)
         except BaseException as error:
             if self._container is not None:
                 self._container.close()
@@ -112,7 +122,7 @@ class VideoWriter:
                 raise InputError(f"{path}: cannot be written ({reason(error)})") from error
             raise
 
-    def _start(self, fps: float, crf: int, preset: str, pixel_aspect: Fraction) -> None:
+    def _start(self, fps: float, crf: int, pixel_aspect: Fraction) -> None:
         # Fragments while writing, so that even a killed process leaves something to play; made an ordinary
         # MP4 when closed. Without delay_moov the B-frames would shift the picture against the sound.
         self._container = container = av.open(
@@ -120,7 +130,7 @@ class VideoWriter:
         )
         keyframes = max(1, round(_KEYFRAME_SECONDS * fps))
         self._stream = container.add_stream(
-            "libx264", rate=self._rate, options={"crf": str(crf), "preset": preset, "g": str(keyframes)}
+            "libx264", rate=self._rate, options={"crf": str(crf), "preset": "veryfast", "g": str(keyframes)}
         )
         self._stream.height, self._stream.width = self.stored_size
         self._stream.pix_fmt = "yuv420p"

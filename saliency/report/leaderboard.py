@@ -9,7 +9,7 @@ from saliency.metrics.frame import METRICS
 from saliency.report.formats import csv_text, json_text, latex, markdown
 from saliency.report.page import html
 from saliency.report.published import published_tables
-from saliency.report.tables import STAGES, LeaderboardRow, build_tables
+from saliency.report.tables import LeaderboardRow, Table
 
 FORMATS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex, "html": html}
 """File suffix -> function (tables, title) -> text."""
@@ -20,40 +20,30 @@ STEM_LIMIT = 240
 
 
 def write_leaderboard(
-    rows: Sequence[LeaderboardRow],
+    tables: Sequence[Table],
     folder: str | Path,
     stem: str = "leaderboard",
     *,
     title: str = "Leaderboard",
-    baseline: str | None = None,
-    stages: Sequence[str] = STAGES,
     formats: Sequence[str] = tuple(FORMATS),
-    samples: int = 2000,
-    seed: int = 0,
 ) -> dict[str, Path]:
     """Write the leaderboard in several formats and return format -> file.
 
     Args:
-        rows: all lines, of any number of data sets; rows that differ only in the run (seed) are averaged.
+        tables: one a data set, see `saliency.report.tables.build_tables`.
         folder: where the files go; made if needed.
         stem: their name without suffix.
         title: heading.
-        baseline: label or name of the row that the paired tests compare with.
-        stages: order of the stages, for the gains of a transfer.
         formats: which of md, csv, json, tex, html.
-        samples: bootstrap resamples.
-        seed: of the resampling.
 
     Raises:
-        InputError: no rows, rows that cannot be compared, no such baseline, an unknown format, or a stem that is no
-            name of a file.
+        InputError: an unknown format, or a stem that is no name of a file.
     """
     if stem != Path(stem).name or stem in ("", ".", "..") or "\0" in stem or len(stem.encode()) > STEM_LIMIT:
         raise InputError(f"'{stem}' is no name of a file; give a plain name as stem and the folder by itself")
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"no leaderboard format '{name}'{nearest(name, FORMATS)}; known: {', '.join(FORMATS)}")
-    tables = build_tables(rows, baseline=baseline, stages=stages, samples=samples, seed=seed)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = {}

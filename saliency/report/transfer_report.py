@@ -98,7 +98,7 @@ class TransferReport:
                     rows.append(LeaderboardRow.from_result(result, kind=kind))
         names = tuple(stage.name for stage in run.stages)
         title = f"{run.name}: {len(folders)} seed{'s' if len(folders) > 1 else ''}"
-        write_leaderboard(rows, out, title=title, baseline="centre prior", stages=names)
+        write_leaderboard(build_tables(rows, baseline="centre prior", stages=names), out, title=title)
         _show(rows, title)
         if len(names) > 2:
             Console().print(transfer_text(build_tables(rows, stages=names), *names[-2:]), highlight=False, markup=False)

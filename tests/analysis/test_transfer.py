@@ -12,7 +12,7 @@ import torch
 from saliency.analysis import page
 from saliency.analysis.plot import bars, colour_of
 from saliency.analysis.teacher_share import read_shares
-from saliency.analysis.transfer import analyse
+from saliency.analysis.transfer import Features, analyse
 from saliency.config.run import Learner, Run, Stage, Training
 from saliency.datasets.digits import Digits
 from saliency.distillation.bi_kd import BiKD
@@ -61,7 +61,7 @@ def digits(tmp_path_factory):
 
 def test_classification(digits):
     run, folder = digits
-    analysis = analyse(run, folder, before="before", features=True, top=5, device="cpu")
+    analysis = analyse(run, folder, before="before", features=Features(top=5), device="cpu")
     assert [stage.stage for stage in analysis.stages] == ["before", "control", "bi_kd"]
     assert analysis.samples == 1297
 
@@ -94,7 +94,7 @@ def test_classification(digits):
 
 def test_the_page_says_everything(digits, tmp_path):
     run, folder = digits
-    analysis = analyse(run, folder, before="before", stages=["bi_kd"], features=True, top=5, device="cpu")
+    analysis = analyse(run, folder, before="before", stages=["bi_kd"], features=Features(top=5), device="cpu")
     written = page.write(analysis, read_shares(folder / "log.jsonl"), tmp_path / "out")
     text = (tmp_path / "out/analysis.md").read_text()
     for heading in ("Scores", "Recovered", "top-1 changed", "Who would teach", "Teacher and student", "Similarity"):

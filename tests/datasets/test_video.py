@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from saliency.data.targets import Targets
-from saliency.data.video import VideoSamples, collate
+from saliency.data.video import Drawing, VideoSamples, collate
 from saliency.datasets.dhf1k import DHF1K
 from saliency.errors import InputError
 from saliency.io import frame_cache
@@ -38,8 +38,8 @@ def test_every_view_gets_its_own_frames_from_one_union(dot_videos, level):
 
 def test_training_samples_are_a_pure_function_of_their_key(dot_videos):
     videos = dot_videos(9, 20)
-    one = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
-    other = VideoSamples(videos, VIEWS, GRID, clips_per_video=3)
+    one = VideoSamples(videos, VIEWS, GRID, drawing=Drawing(clips_per_video=3))
+    other = VideoSamples(videos, VIEWS, GRID, drawing=Drawing(clips_per_video=3))
     assert len(one) == 6
     keys = [(1, 4, i) for i in (3, 0, 5, 1, 4, 2)]
     assert [one[k].id for k in keys] == [other[k].id for k in reversed(keys)][::-1]
@@ -47,7 +47,7 @@ def test_training_samples_are_a_pure_function_of_their_key(dot_videos):
 
 
 def test_the_target_is_uniform_over_the_rule(dot_videos):
-    samples = VideoSamples(dot_videos(10), VIEWS, GRID, rule=Targets(lead=2, tail=3))
+    samples = VideoSamples(dot_videos(10), VIEWS, GRID, drawing=Drawing(rule=Targets(lead=2, tail=3)))
     drawn = [next(samples.candidates((0, epoch, 0)))[1] for epoch in range(2000)]
     counts = np.bincount(drawn, minlength=10)
     assert counts[2:7].min() > 340
@@ -56,7 +56,7 @@ def test_the_target_is_uniform_over_the_rule(dot_videos):
 
 def test_a_flip_mirrors_all_views_and_the_target(dot_videos):
     plain = VideoSamples(dot_videos(12), VIEWS, GRID)
-    mirrored = VideoSamples(dot_videos(12), VIEWS, GRID, flip=True)
+    mirrored = VideoSamples(dot_videos(12), VIEWS, GRID, drawing=Drawing(flip=True))
     flips = 0
     for epoch in range(12):
         a, b = plain[(0, epoch, 0)], mirrored[(0, epoch, 0)]
@@ -72,7 +72,7 @@ def test_a_flip_mirrors_all_views_and_the_target(dot_videos):
     assert 0 < flips < 12
 
 
-def test_the_memory_cache_changes_nothing(dot_videos):
+def test_the_memory_cache_changes_nothing(dot_videos, monkeypatch):
     videos = dot_videos(12, 7)
     plain = VideoSamples(videos, VIEWS, GRID)
     cached = VideoSamples(videos, VIEWS, GRID, cache="memory")
@@ -82,7 +82,8 @@ def test_the_memory_cache_changes_nothing(dot_videos):
             assert torch.equal(a.frames[SIZE], b.frames[SIZE])
             assert a.id == b.id
     with pytest.raises(InputError, match="GiB per worker"):
-        VideoSamples(videos, VIEWS, GRID, cache="memory", cache_limit=1000)
+        monkeypatch.setattr("saliency.data.video.MEMORY_LIMIT", 1000)
+        VideoSamples(videos, VIEWS, GRID, cache="memory")
 
 
 @pytest.mark.parametrize("kind", ["raw", "jpeg"])
@@ -99,7 +100,10 @@ def test_a_frame_cache_gives_the_same_batch(dot_videos, tmp_path, kind):
     a, b = (samples.prepare([samples[0], samples[1]], "cpu") for samples in (plain, cached))
     for name in VIEWS:
         assert (a.inputs[name] - b.inputs[name]).abs().max() < (1e-6 if kind == "raw" else 0.05)
-    mirrored = [VideoSamples(videos, VIEWS, GRID, flip=True, cache=c)[(0, 3, 0)] for c in ("none", tmp_path / "cache")]
+    mirrored = [
+        VideoSamples(videos, VIEWS, GRID, drawing=Drawing(flip=True), cache=c)[(0, 3, 0)]
+        for c in ("none", tmp_path / "cache")
+    ]
     assert mirrored[0].fixations.tolist() == mirrored[1].fixations.tolist()
 
 
@@ -175,7 +179,7 @@ def same(a, b):
 @pytest.mark.parametrize("cache", ["none", "memory"])
 def test_any_number_of_workers_returns_the_same_samples(dhf1k_tree, cache):
     data = DHF1K(root=dhf1k_tree({1: 12, 2: 9}), splits={"train": "1-2"}, register=False, may_be_empty=True)
-    samples = VideoSamples(data.videos("train"), VIEWS, GRID, cache=cache, flip=True)
+    samples = VideoSamples(data.videos("train"), VIEWS, GRID, cache=cache, drawing=Drawing(flip=True))
     alone = load(samples, 4, 0, None)  # the parent has used the decoder before it forks
     assert len(alone) == 16
     same(load(samples, 4, 1, "fork"), alone)
@@ -253,7 +257,7 @@ def test_a_file_that_vanishes_or_lost_frames_is_named(dot_videos, make_video):
 def test_wrong_use_is_refused(dot_videos):
     videos = dot_videos(8)
     with pytest.raises(InputError, match="none of 1 videos"):
-        VideoSamples(videos, VIEWS, GRID, rule=Targets(lead=31))
+        VideoSamples(videos, VIEWS, GRID, drawing=Drawing(rule=Targets(lead=31)))
     with pytest.raises(TypeError, match="seed, epoch, index"):
         VideoSamples(videos, VIEWS, GRID)[0]
     with pytest.raises(TypeError, match="an int"):

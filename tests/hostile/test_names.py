@@ -81,7 +81,9 @@ def rows(name: str) -> list[LeaderboardRow]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_text_in_markdown(name, tmp_path):
     """Rendered by a Markdown library with HTML allowed, as on GitHub."""
-    path = write_leaderboard(rows(name), tmp_path, title=name, baseline=name, formats=["md"], samples=20)["md"]
+    path = write_leaderboard(build_tables(rows(name), baseline=name, samples=20), tmp_path, title=name, formats=["md"])[
+        "md"
+    ]
     rendered = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(path.read_text())
     page = Seen(rendered)
     assert page.tags <= {"h1", "h2", "h3", "p", "table", "thead", "tbody", "tr", "th", "td", "strong", "u"}
@@ -122,5 +124,5 @@ def test_a_name_survives_a_result(name, tmp_path):
 def test_a_stem_is_a_name_not_a_path(stem, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(InputError, match="is no name of a file"):
-        write_leaderboard(rows("a"), tmp_path / "out", stem)
+        write_leaderboard(build_tables(rows("a")), tmp_path / "out", stem)
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]

@@ -13,7 +13,7 @@ import pytest
 from saliency.errors import InputError
 from saliency.io.frames import open_frames
 from saliency.io.stamped import read_stamp, scene
-from saliency.io.video_writer import VideoWriter
+from saliency.io.video_writer import Sound, VideoWriter
 
 SIZE = (72, 128)
 
@@ -126,9 +126,7 @@ def test_pixels_that_are_not_square(tmp_path):
 def copy_frames(source_path, target, **options):
     with (
         open_frames(source_path) as source,
-        VideoWriter(
-            target, source.fps, source.size, audio_from=source_path, audio_offset=source.start, **options
-        ) as writer,
+        VideoWriter(target, source.fps, source.size, Sound(path=source_path, start=source.start), **options) as writer,
     ):
         for frame in source.iterate():
             writer.write(frame)
@@ -167,7 +165,7 @@ def test_source_without_sound(tmp_path):
         writer.write(scene(0, SIZE))
     copy_frames(tmp_path / "silent.mp4", tmp_path / "out.mp4")
     assert sound_of(tmp_path / "out.mp4") is None
-    with VideoWriter(tmp_path / "b.mp4", 30, SIZE, audio_from=tmp_path) as writer:  # a folder of images
+    with VideoWriter(tmp_path / "b.mp4", 30, SIZE, sound=Sound(path=tmp_path)) as writer:  # a folder of images
         writer.write(scene(0, SIZE))
     assert sound_of(tmp_path / "b.mp4") is None
 
@@ -176,7 +174,7 @@ def test_after_an_error_the_beginning_is_there_and_the_sound_is_cut(tmp_path):
     source = with_sound(tmp_path / "source.mp4", "aac", seconds=2.0)
     with (
         pytest.raises(RuntimeError, match="stop"),
-        VideoWriter(tmp_path / "out.mp4", 25, SIZE, audio_from=source) as writer,
+        VideoWriter(tmp_path / "out.mp4", 25, SIZE, sound=Sound(path=source)) as writer,
     ):
         for i in range(20):
             writer.write(scene(i, SIZE))
@@ -197,7 +195,7 @@ def test_killed_process_leaves_something_to_play(tmp_path):
     code = (
         "import sys, time\n"
         "from saliency.io.stamped import scene\n"
-        "from saliency.io.video_writer import VideoWriter\n"
+        "from saliency.io.video_writer import Sound, VideoWriter\n"
         f"with VideoWriter({str(tmp_path / 'a.mp4')!r}, 10, {SIZE}) as writer:\n"
         "    for i in range(150): writer.write(scene(i, writer.size))\n"
         "    print('written', flush=True)\n"
@@ -243,7 +241,7 @@ def test_full_disk_is_one_line_and_the_beginning_is_kept(tmp_path, room):
         "import resource, signal, sys\n"
         "import numpy as np\n"
         "from saliency.commands.main import exit_with\n"
-        "from saliency.io.video_writer import VideoWriter\n"
+        "from saliency.io.video_writer import Sound, VideoWriter\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n"
         "def main():\n"

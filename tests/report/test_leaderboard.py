@@ -118,7 +118,7 @@ def test_unusable_input_is_refused(tmp_path):
     with pytest.raises(InputError, match="no row 'centre' to compare with; did you mean 'center'"):
         build_tables([row("center", spread(0.1))], baseline="centre")
     with pytest.raises(InputError, match="no leaderboard format 'htm'; did you mean 'html'"):
-        write_leaderboard([row("a", spread(0.1))], tmp_path, formats=["htm"])
+        write_leaderboard(build_tables([row("a", spread(0.1))]), tmp_path, formats=["htm"])
 
 
 @pytest.fixture
@@ -133,7 +133,8 @@ def written(tmp_path):
     rows.append(
         LeaderboardRow(name="ViNet", dataset="toy", metrics={"cc": 0.511}, kind="published", source="a paper, Table 1")
     )
-    return write_leaderboard(rows, tmp_path / "new", "table", title="Toy & co", baseline="<chance>", samples=200)
+    tables = build_tables(rows, baseline="<chance>", samples=200)
+    return write_leaderboard(tables, tmp_path / "new", "table", title="Toy & co")
 
 
 def test_all_formats_are_written(written, tmp_path):
