@@ -88,12 +88,10 @@ def _convert(name: str, originals: Path, folder: Path, gaze: dict[str, list[View
         sizes.append((path.name, *after[::-1], *before[::-1]))
         columns += list(_rows(index, gaze[path.name], before, after))
     table = np.concatenate(columns)
-    np.savez_compressed(
-        folder / "fixations.npz",
-        images=np.array([path.name for path in pictures]),
-        **{key: table[:, i].astype(np.int16) for i, key in enumerate(("image", "viewer", "order"))},
-        **{key: table[:, i + 3].astype(np.float32) for i, key in enumerate(("x", "y", "duration_ms"))},
-    )
+    arrays: dict[str, Any] = {"images": np.array([path.name for path in pictures])}
+    arrays |= {key: table[:, i].astype(np.int16) for i, key in enumerate(("image", "viewer", "order"))}
+    arrays |= {key: table[:, i + 3].astype(np.float32) for i, key in enumerate(("x", "y", "duration_ms"))}
+    np.savez_compressed(folder / "fixations.npz", **arrays)
     titles = ("image", "width", "height", "original_width", "original_height")
     _write_csv(folder / "images.csv", titles, sizes)
     _write_csv(folder / "split.csv", ("image", "split"), [(path.name, splits[path.name]) for path in pictures])
@@ -102,7 +100,7 @@ def _convert(name: str, originals: Path, folder: Path, gaze: dict[str, list[View
 
 def _rows(
     index: int, viewings: list[Viewing], before: tuple[int, int], after: tuple[int, int]
-) -> Iterator[NDArray[np.float64]]:
+) -> Iterator[NDArray[Any]]:
     """Rows image, viewer, order, x, y, duration of the fixations within the picture."""
     scale = np.array(after[::-1]) / np.array(before[::-1])
     for viewer, fixations in viewings:
