@@ -167,11 +167,8 @@ def _prepare(outputs: Outputs, source: FrameSource) -> None:
 
 
 def _damage(source: FrameSource, decoded: int) -> str | None:
-    if source.announced not in (None, decoded):
-        return (
-            f"{source.path}: {decoded} frames could be decoded but its header announces {source.announced}; "
-            "the file is damaged or incomplete"
-        )
+    if missing := source.shortfall(decoded):
+        return f"{source.path}: {missing}; the file is damaged or incomplete"
     if source.corrupt_frames:
         return f"{source.path}: {source.corrupt_frames} of {decoded} frames are damaged"
     return None

@@ -70,6 +70,19 @@ class FrameSource(ABC):
         """
         return None
 
+    def shortfall(self, frames: int) -> str | None:
+        """Say what the file's header promises beyond what was found, in words that follow the file's name.
+
+        Args:
+            frames: number of frames that were decoded.
+
+        Returns:
+            None if nothing is missing, as far as the header tells.
+        """
+        if self.announced in (None, frames):
+            return None
+        return f"{frames} frames could be decoded but its header announces {self.announced}"
+
     @property
     def timestamps(self) -> np.ndarray | None:
         """Seconds of each frame after the first, float64 (n,); None where the file does not say."""

@@ -46,6 +46,10 @@ class _ProbedFrames(FrameSource):
             self.start, self.pixel_aspect, self._announced = probe.start, probe.pixel_aspect, probe.announced
             self._count = len(probe)
             self._timestamps = probe.timestamps
+            self._missing = probe.shortfall(self._count)
+            probe.try_keyframes()
+            if probe.kind.contradictory:
+                raise InputError(f"{path}: its tables of times or keyframes are wrong; use backend pyav")
             self._refuse(probe)
 
     @abstractmethod
@@ -117,7 +121,9 @@ class DecordFrames(_ProbedFrames):
             raise InputError(f"{self.path}: decord ignores the file's edit list; use backend pyav")
         if kind.open_gops:
             raise InputError(f"{self.path}: decord misreads open GOPs; use backend pyav")
-        if self.announced not in (None, self._count):
+        if kind.lands_early:
+            raise InputError(f"{self.path}: decord misreads files without a way to each keyframe; use backend pyav")
+        if self._missing is not None:
             raise InputError(f"{self.path}: is damaged and decord would not notice; use backend pyav")
 
     def _open(self) -> Any:
@@ -175,7 +181,7 @@ class TorchCodecFrames(_ProbedFrames):
             raise InputError(f"{self.path}: torchcodec misreads AVI files with B-frames; use backend pyav")
         if probe.kind.container == "matroska" and probe.kind.open_gops:
             raise InputError(f"{self.path}: torchcodec loses the end of Matroska open GOPs; use backend pyav")
-        if self.announced not in (None, self._count):
+        if self._missing is not None:
             raise InputError(f"{self.path}: is damaged and torchcodec would not notice; use backend pyav")
 
     def _fetch(self, indices: list[int]) -> np.ndarray:

@@ -2,38 +2,34 @@
 
 import logging
 import os
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property, lru_cache
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
-from typing import Self, cast
+from typing import cast
 
 import av
 import numpy as np
 from av.buffer import Buffer
-from av.container import InputContainer
-from av.error import FFmpegError
 from av.sidedata.sidedata import SideDataContainer
-from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
+from av.video.frame import PictureType
 
 from saliency.errors import InputError
 from saliency.io.frame_source import FrameSource
+from saliency.io.promised_bytes import promised_bytes
+from saliency.io.pyav_reader import Reader
+from saliency.io.video_index import StreamFacts, VideoIndex, index_of
 
 log = logging.getLogger(__name__)
 
-# FFmpeg can also open playlists (which name other files and addresses), device grabs and filter graphs.
-# Only self-contained file formats are let through; the audio formats are here for a better message.
-_FORMATS = (
-    "mov,avi,matroska,webm,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,obu,ivf,vc1,mjpeg,flv,asf,ogg,gif,apng,"
-    "mxf,mxf_opatom,nut,rm,yuv4mpegpipe,dv,wtv,rawvideo,swf,nsv,gxf,mp3,wav,flac,aac,ac3,amr,aiff"
-)
-LOCAL_ONLY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-"""Options of `av.open` that keep FFmpeg to one local file of a known format."""
+_TIMED = frozenset({"matroska", "flv", "ivf", "mxf"})
+"""File formats whose header says how long the file is; of others FFmpeg finds out from what is there."""
+_MOST = 0.9
+"""Share of the header's time that a complete MP4 has at least: edit lists and chapter marks blur it."""
+_LATE = 1.5
+"""Frames by which a complete file may end before the time in its header."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,35 +74,6 @@ class _Orientation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Index:
-    """Where the frames of a file are.
-
-    Attributes:
-        count: number of frames.
-        pts: presentation time of each frame in units of the stream's time base, ascending; None if unknown.
-        sequential: whether the file must be read from the beginning.
-        keys: presentation times of all keyframes, ascending, also of those before the first shown frame.
-        hidden: number of stored pictures that an edit list hides.
-        empty: number of chunks of an AVI without a picture.
-        open_gops: whether pictures stored after a keyframe are shown before it.
-    """
-
-    count: int
-    pts: Sequence[int] | None
-    sequential: bool
-    keys: Sequence[int]
-    hidden: int = 0
-    empty: int = 0
-    open_gops: bool = False
-
-    def frame_at(self, pts: int) -> int | None:
-        """Return the number of the frame with this presentation time."""
-        assert self.pts is not None
-        i = bisect_left(self.pts, pts)
-        return i if i < self.count and self.pts[i] == pts else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoKind:
     """What decides how a video file must be read.
 
@@ -117,6 +84,8 @@ class VideoKind:
         hidden_frames: whether an edit list hides some of the stored pictures.
         open_gops: whether pictures stored after a keyframe are shown before it, so that seeking to it is not
             enough to decode them.
+        lands_early: whether seeking to some keyframe leads to an earlier one.
+        contradictory: whether its tables lead elsewhere than to the pictures they name, as far as that was tried.
     """
 
     container: str
@@ -124,6 +93,8 @@ class VideoKind:
     b_frames: bool
     hidden_frames: bool
     open_gops: bool
+    lands_early: bool
+    contradictory: bool
 
 
 class PyAVFrames(FrameSource):
@@ -133,28 +104,31 @@ class PyAVFrames(FrameSource):
         self.path = path
         self._threads = threads
         self._pid = os.getpid()
-        self._reader: _Reader | None = None
-        with _Reader(path, threads=1) as reader:  # also finds out early that nothing can be decoded
+        self._reader: Reader | None = None
+        with Reader(path, threads=1) as reader:  # also finds out early that nothing can be decoded
             first = reader.next()
             if first is None:
                 raise InputError(f"{path}: no frame can be decoded; the file is empty or damaged")
             stream = reader.stream
             self._stored_size = (first.height, first.width)
             self._orientation = _Orientation.of(first)
-            self._first_pts = first.pts
+            self._facts = StreamFacts(
+                container=reader.container.format.name.split(",")[0],
+                codec=stream.codec_context.codec.canonical_name,
+                b_frames=bool(stream.codec_context.has_b_frames),
+                header_frames=stream.frames,
+                first_pts=first.pts,
+            )
+            self._header_duration = (reader.container.duration or 0) / 1e6  # FFmpeg counts microseconds
             self._time_base = stream.time_base or Fraction(1, 1000)
             rate = stream.average_rate or stream.guessed_rate
-            self._codec = stream.codec_context.codec.canonical_name
-            self._has_b_frames = bool(stream.codec_context.has_b_frames)
-            self._format = reader.container.format.name.split(",")[0]
-            self._header_frames = stream.frames
             aspect = stream.sample_aspect_ratio or Fraction(1)
         height, width = self._stored_size
         self.size = (width, height) if self._orientation.transpose else (height, width)
         self.pixel_aspect = 1 / aspect if self._orientation.transpose else aspect
         self.rotation = self._orientation.rotation
         self.fps = float(rate) if rate else 25.0
-        self.start = float((self._first_pts or 0) * self._time_base)
+        self.start = float((first.pts or 0) * self._time_base)
 
     def __len__(self) -> int:
         return self._index.count
@@ -163,12 +137,29 @@ class PyAVFrames(FrameSource):
     def kind(self) -> VideoKind:
         """The traits of the file which other decoders stumble over."""
         return VideoKind(
-            container=self._format,
-            codec=self._codec,
-            b_frames=self._has_b_frames,
+            container=self._facts.container,
+            codec=self._facts.codec,
+            b_frames=self._facts.b_frames,
             hidden_frames=self._index.hidden > 0,
             open_gops=self._index.open_gops,
+            lands_early=self._index.lands_early,
+            contradictory=self._index.contradictory,
         )
+
+    def try_keyframes(self) -> None:
+        """Decode the picture at each keyframe, so that `kind` tells of false ones.
+
+        Raises:
+            InputError: one cannot be decoded.
+        """
+        index = self._index
+        if index.sequential or len(index.keys) == index.count:  # where every picture is a keyframe, none is false
+            return
+        with Reader(self.path, threads=1) as reader:
+            for pts in index.keys:
+                frame = index.first_from(pts)
+                if frame < index.count and not self._index.sequential:
+                    self._goto(reader, frame)
 
     @property
     def announced(self) -> int | None:
@@ -176,9 +167,24 @@ class PyAVFrames(FrameSource):
         # MP4 counts samples that an edit list hides, and packed B-frames are counted one by one: only the
         # plain AVI header can be held against the decoder. It counts empty chunks ("show the last frame
         # again"), which are no frames of their own.
-        if self._format != "avi" or self._has_b_frames or not self._header_frames:
+        if self._facts.container != "avi" or self._facts.b_frames or not self._facts.header_frames:
             return None
-        return self._header_frames - self._index.empty
+        return self._facts.header_frames - self._index.empty
+
+    def shortfall(self, frames: int) -> str | None:
+        """See `FrameSource.shortfall`."""
+        index, facts = self._index, self._facts
+        if facts.container == "avi" and facts.b_frames and index.chunks < facts.header_frames:
+            return f"{index.chunks} pictures are in it but its header announces {facts.header_frames}"
+        if facts.container == "mov" and index.end < _MOST * self._header_duration:
+            return f"it ends after {index.end:.2f} s but its header announces {self._header_duration:.2f} s"
+        if facts.container in _TIMED and index.end + _LATE / self.fps < self._header_duration:
+            return f"it ends after {index.end:.2f} s but its header announces {self._header_duration:.2f} s"
+        if (promised := promised_bytes(self.path, facts.container)) is not None:
+            found = self.path.stat().st_size
+            if found < promised:
+                return f"it has {found} bytes but its header announces {promised}"
+        return FrameSource.shortfall(self, frames)
 
     @property
     def timestamps(self) -> np.ndarray | None:
@@ -197,7 +203,7 @@ class PyAVFrames(FrameSource):
         for row, i in enumerate(wanted):
             rows.setdefault(i, []).append(row)
         if self._reader is None:
-            self._reader = _Reader(self.path, threads=self._threads)
+            self._reader = Reader(self.path, threads=self._threads)
         for i in sorted(rows):
             out[rows[i]] = self._upright(self._reader, self._goto(self._reader, i))
         return out
@@ -209,7 +215,7 @@ class PyAVFrames(FrameSource):
             self._range(start, stop)
         if start == stop:
             return
-        with _Reader(self.path, threads=self._threads) as reader:
+        with Reader(self.path, threads=self._threads) as reader:
             frame = self._goto(reader, start) if start else reader.next()
             done = start
             while frame is not None:
@@ -231,83 +237,34 @@ class PyAVFrames(FrameSource):
         if os.getpid() != self._pid:
             raise RuntimeError(f"{self.path}: was opened in another process; open it inside the worker")
 
-    def _upright(self, reader: "_Reader", frame: av.VideoFrame) -> np.ndarray:
+    def _upright(self, reader: "Reader", frame: av.VideoFrame) -> np.ndarray:
         self.corrupt_frames += bool(frame.is_corrupt)
         return self._orientation.apply(reader.rgb(frame, self._stored_size))
 
     @cached_property
-    def _index(self) -> _Index:
+    def _index(self) -> VideoIndex:
+        return self._indexed()
+
+    def _indexed(self, *, in_order: bool = False) -> VideoIndex:
         stamp = self.path.stat()
-        return _index_of(self.path.absolute(), stamp.st_size, stamp.st_mtime_ns)
+        return index_of(self.path.absolute(), stamp.st_size, stamp.st_mtime_ns, self._facts, in_order=in_order)
 
-    def make_index(self) -> _Index:
-        """Read the presentation times of all packets, or decode the whole file where they cannot be trusted."""
-        times: list[int | None] = []
-        keys: list[int] = []
-        packets, chunks, open_gops = 0, 0, False
-        with _Reader(self.path, threads=1) as reader:
-            for packet in reader.packets():
-                packets += 1
-                chunks = max(chunks, (packet.dts or 0) + 1)  # an AVI's clock counts chunks
-                if packet.is_keyframe and packet.pts is not None:
-                    keys.append(packet.pts)
-                elif keys and packet.pts is not None and packet.pts < keys[-1]:
-                    open_gops = True
-                if not packet.is_discard:  # an edit list may hide frames which others are predicted from
-                    times.append(packet.pts)
-        known = sorted(t for t in times if t is not None)
-        empty = chunks - packets if self._format == "avi" else 0
-        trusted = (
-            len(set(known)) == len(times)
-            and bool(keys)
-            # leading pictures of a cut stream are in the file but cannot be decoded
-            and known[0] == self._first_pts
-            and self._packets_are_frames(packets + empty)
-        )
-        if trusted:
-            return _Index(
-                count=len(known),
-                pts=array("q", known),
-                sequential=False,
-                keys=array("q", sorted(keys)),
-                hidden=packets - len(times),
-                empty=empty,
-                open_gops=open_gops,
-            )
-        return self._index_by_decoding(empty, open_gops)
-
-    def _packets_are_frames(self, chunks: int) -> bool:
-        """Whether each packet of this kind of file is one shown frame with its presentation time."""
-        if self._format == "avi":
-            # AVI stores no presentation times, and lost chunks make its counted times disagree with its index
-            return not self._has_b_frames and chunks == self._header_frames
-        if self._codec == "vp8":
-            return False  # has packets that are never shown
-        if self._format == "matroska":
-            return not (self._codec.startswith(("mpeg4", "msmpeg4")) and self._has_b_frames)
-        return self._format == "mov"
-
-    def _index_by_decoding(self, empty: int, open_gops: bool) -> _Index:
-        pts: list[int | None] = []
-        with _Reader(self.path, threads=self._threads) as reader:
-            try:
-                while (frame := reader.next()) is not None:
-                    pts.append(frame.pts)
-            except InputError as error:  # the frames before the damage can still be read
-                log.warning("%s", error)
-        known = [t for t in pts if t is not None]
-        ascending = len(known) == len(pts) and all(a < b for a, b in pairwise(known))
-        times = array("q", known) if ascending else None
-        return _Index(count=len(pts), pts=times, sequential=True, keys=(), empty=empty, open_gops=open_gops)
-
-    def _goto(self, reader: "_Reader", target: int) -> av.VideoFrame:
+    def _goto(self, reader: Reader, target: int) -> av.VideoFrame:
         """Return frame `target`, leaving the reader behind it."""
-        index = self._index
-        if index.sequential:
-            if reader.upcoming is None or reader.upcoming > target:
+        if not self._index.sequential:
+            try:
+                return self._search(reader, target)
+            except _OtherThanIndexed as found:
+                log.warning("%s: %s; it is read in order from now on", self.path, found)
+                self._index = self._indexed(in_order=True)
                 reader.rewind()
-            return self._forward(reader, target)
+        if reader.upcoming is None or reader.upcoming > target:
+            reader.rewind()
+        return self._forward(reader, target)
 
+    def _search(self, reader: Reader, target: int) -> av.VideoFrame:
+        """Return frame `target` by way of a keyframe before it."""
+        index = self._index
         assert index.pts is not None
         # Which keyframe starts the run of pictures that `target` is decoded from?
         key = bisect_right(index.keys, index.pts[target]) - 1
@@ -329,7 +286,7 @@ class PyAVFrames(FrameSource):
             raise InputError(f"{self.path}: frame {target} cannot be decoded; the file is damaged")
         return frame
 
-    def _forward(self, reader: "_Reader", target: int) -> av.VideoFrame:
+    def _forward(self, reader: "Reader", target: int) -> av.VideoFrame:
         assert reader.upcoming is not None
         while True:
             frame = reader.next()
@@ -338,129 +295,50 @@ class PyAVFrames(FrameSource):
             if reader.upcoming == target + 1:
                 return frame
 
-    def _find(self, reader: "_Reader", target: int) -> av.VideoFrame | None:
-        """Decode up to the frame with the target's time; None if the reader is past it or at the end."""
+    def _find(self, reader: Reader, target: int) -> av.VideoFrame | None:
+        """Decode up to the frame with the target's time; None if the reader is past it or at the end.
+
+        Raises:
+            _OtherThanIndexed: what a seek led to, or the order of the pictures, is not what the index says.
+        """
+        expected = reader.upcoming
+        landing = expected is None and self._facts.b_frames
         while (frame := reader.next()) is not None:
+            reader.upcoming = expected
+            if expected is None:  # after a seek: pictures before the keyframe may lack what they are predicted from
+                pts, place = reader.landed or (None, None)
+                if pts is None or not self._index.is_key(pts, place):
+                    raise _OtherThanIndexed("its table of keyframes leads elsewhere")
+                if frame.pts is not None and frame.pts < pts:
+                    continue
+                if frame.pts == pts and not (frame.key_frame or frame.pict_type == PictureType.NONE):
+                    raise _OtherThanIndexed("its table of keyframes names pictures that are none")
+                expected = self._index.first_from(pts)  # the keyframe itself unless an edit list hides it
             i = None if frame.pts is None else self._index.frame_at(frame.pts)
             if i is None:
-                continue
-            reader.upcoming = i + 1
+                continue  # hidden by an edit list
+            if i != expected:
+                raise _OtherThanIndexed("its pictures come in another order than their times")
+            reader.upcoming = expected = i + 1
             if i == target:
+                if landing:  # only what follows tells whether the keyframe itself has the right time
+                    self._check_next(reader, i + 1)
                 return frame
+            landing = False
             if i > target:
                 return None
         return None
 
-
-@lru_cache(maxsize=4096)  # some 10 kB each: a worker comes back to the same videos in every epoch
-def _index_of(path: Path, num_bytes: int, mtime_ns: int) -> _Index:
-    """Make the index of a file once; `num_bytes` and `mtime_ns` tell when the file was replaced."""
-    with PyAVFrames(path) as source:
-        return source.make_index()
-
-
-class _Reader:
-    """One open container and its decoder; knows which frame comes next.
-
-    Attributes:
-        upcoming: number of the frame that `next` will return, None while unknown (after a seek).
-    """
-
-    def __init__(self, path: Path, threads: int) -> None:
-        self.path = path
-        self._threads = threads
-        self._reformatter = VideoReformatter()
-        self._open()
-
-    def _open(self) -> None:
-        path = self.path
-        self.upcoming: int | None = 0
-        try:
-            self.container = av.open(str(path.absolute()), mode="r", options=LOCAL_ONLY)
-        except (FFmpegError, ValueError) as error:
-            raise InputError(
-                f"{path}: is not a video file that can be read ({reason(error)}); "
-                "re-encode it, e.g. to H.264 in MP4, or fetch it again"
-            ) from error
-        try:
-            self.stream = _video_stream(self.container, path)
-            if self._threads == 1:
-                self.stream.thread_type = "NONE"  # frame threads can dead-lock in worker processes
-            else:
-                self.stream.thread_type = "AUTO"
-                self.stream.codec_context.thread_count = self._threads
-        except BaseException:
-            self.container.close()
-            raise
-        self._decoded = self._decode()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._decoded.close()
-        self.container.close()
-
-    def packets(self) -> Iterator[av.Packet]:
-        """Yield the non-empty packets of the video without decoding, up to the first unreadable one."""
-        try:
-            for packet in self.container.demux(self.stream):
-                if packet.size:
-                    yield packet
-        except FFmpegError as error:
-            log.warning("%s: stops being readable (%s)", self.path, reason(error))
-
-    def next(self) -> av.VideoFrame | None:
-        """Return the next frame in presentation order, None at the end."""
-        frame = next(self._decoded, None)
-        if frame is not None and self.upcoming is not None:
-            self.upcoming += 1
-        return frame
-
-    def seek(self, pts: int) -> None:
-        """Go to the keyframe at presentation time `pts`, or an earlier one."""
-        self._decoded.close()
-        try:
-            self.container.seek(pts, stream=self.stream, backward=True, any_frame=False)
-        except FFmpegError as error:
-            raise InputError(f"{self.path}: cannot be searched ({reason(error)})") from error
-        self.upcoming = None
-        self._decoded = self._decode()
-
-    def rewind(self) -> None:
-        """Start again at the beginning of the file; opening it anew is exact where seeking is not."""
-        self.close()
-        self._open()
-
-    def rgb(self, frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
-        """Convert a decoded frame to uint8 (h, w, 3), scaled only if its size changes within the stream."""
-        height, width = size
-        # one scaler with one thread for all frames: making one for each frame costs four times as much
-        picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
-        return picture.to_ndarray()
-
-    def _decode(self) -> Generator[av.VideoFrame, None, None]:
-        try:
-            yield from self.container.decode(self.stream)
-        except FFmpegError as error:
-            where = "at its first frame" if self.upcoming in (None, 0) else f"after {self.upcoming} frames"
-            raise InputError(f"{self.path}: decoding failed {where} ({reason(error)}); the file is damaged") from error
+    def _check_next(self, reader: Reader, expected: int) -> None:
+        """Look at the next picture, which stays the next one to be read."""
+        following = reader.next()
+        reader.upcoming = expected
+        if following is None:
+            return
+        reader.put_back(following)
+        if following.pts is None or self._index.frame_at(following.pts) != expected:
+            raise _OtherThanIndexed("its pictures come in another order than their times")
 
 
-def _video_stream(container: InputContainer, path: Path) -> av.VideoStream:
-    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if pictures and all(s.codec_context is None for s in pictures):
-        raise InputError(f"{path}: no decoder for its video; re-encode it, e.g. to H.264 in MP4")
-    pictures = [s for s in pictures if s.codec_context is not None]
-    if not pictures:
-        kinds = sorted({s.type for s in container.streams}) or ["no streams"]
-        raise InputError(f"{path}: has no video in it (only {', '.join(kinds)})")
-    return max(pictures, key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height))
-
-
-def reason(error: BaseException) -> str:
-    """Return what FFmpeg says about an error, without the file's name."""
-    return getattr(error, "strerror", None) or str(error)
+class _OtherThanIndexed(Exception):
+    """The file does not keep what its index says."""

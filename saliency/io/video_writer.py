@@ -18,7 +18,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from saliency.errors import InputError
 from saliency.io.partial import Partial
-from saliency.io.pyav_frames import LOCAL_ONLY, reason
+from saliency.io.pyav_reader import LOCAL_ONLY, reason
 
 log = logging.getLogger(__name__)
 

@@ -246,6 +246,8 @@ def check_video(video: AnnotatedVideo, thorough: bool = True) -> Checked:
     try:
         with video.open() as source:
             decoded = sum(1 for _ in source.iterate()) if thorough else len(source)
+            if missing := source.shortfall(decoded):
+                fault("frame_count", video.path, missing)
     except InputError as error:
         fault("unreadable_video", video.path, str(error))
         decoded = 0
@@ -350,8 +352,8 @@ def _check_frames(item: Item, listed: _Lists, fault: FaultCall, thorough: bool) 
         frames = 0
         try:
             frames = len(source)
-            if source.announced is not None and frames < source.announced:
-                fault("frame_count", item.video, f"{frames} frames can be decoded, the header says {source.announced}")
+            if missing := source.shortfall(frames):
+                fault("frame_count", item.video, missing)
             if thorough:
                 frames = sum(1 for _ in source.iterate())
         except InputError as error:
