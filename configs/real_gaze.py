@@ -1,11 +1,12 @@
 """The default model: learns where people look from photographs and the gaze of real people."""
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
-from saliency.data.still_samples import StillClips
+from saliency.data.still_samples import Changes, StillClips
 from saliency.models.appearance_net import AppearanceNetConfig
 from saliency.tasks.saliency import SaliencyTask
+from saliency.types import InputSpec
 
-APPEARANCE = AppearanceNetConfig()
+APPEARANCE = AppearanceNetConfig(input=InputSpec(length=4, stride=4, size=(192, 256)), dropout=0.2)
 
 
 def config() -> Run:
@@ -13,7 +14,7 @@ def config() -> Run:
     adam = Optimizer(
         name="adamw",
         lr=2e-3,
-        weight_decay=0.05,
+        weight_decay=0.1,
         schedule="trapezoid",
         warmup_steps=100,
         clip_norm=1.0,
@@ -22,10 +23,10 @@ def config() -> Run:
     return Run(
         name="real_gaze",
         task=SaliencyTask(monitor="nss"),
-        data=StillClips(length=1),
+        data=StillClips(kept=(384, 512), changes=Changes(crop=0.9, smallest=0.5, stretch=1.4), length=1),
         learners={"appearance": Learner(model=APPEARANCE, optimizer=adam)},
-        stages=(Stage(name="scratch", epochs=200),),
+        stages=(Stage(name="scratch", epochs=75),),
         train=Training(
-            batch_size=16, precision="bf16", ema=0.998, validate_every=10, checkpoint_every=500, log_every=85
+            batch_size=16, precision="bf16", ema=0.998, validate_every=5, checkpoint_every=250, log_every=85
         ),
     )

@@ -1,7 +1,8 @@
 """The nouns of the framework: the clip a model wants, a batch, the targets of the tasks."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class InputSpec:
         size: (H, W) in pixels the frames are resized to.
         mean: per-channel mean of RGB in [0, 1].
         std: per-channel standard deviation of RGB in [0, 1].
+        keep_shape: resize to the same number of pixels in the video's own shape, instead of to `size` itself: for
+            models that take any size. Training always uses `size`.
     """
 
     length: int = 32
@@ -34,6 +37,7 @@ class InputSpec:
     size: tuple[int, int] = (224, 384)
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    keep_shape: bool = False
 
     def __post_init__(self) -> None:
         if self.length < 1 or self.stride < 1 or min(self.size) < 1:
@@ -46,6 +50,18 @@ class InputSpec:
         """The clip's frame positions relative to the target frame, before clamping."""
         before = self.length - 1 if self.target == "last" else self.length // 2
         return [(i - before) * self.stride + self.shift for i in range(self.length)]
+
+    def fitted(self, size: tuple[int, int]) -> "InputSpec":
+        """Return the clip wanted of a video of (H, W): itself, unless `keep_shape` is set.
+
+        The sides become multiples of 16, at least 64; a shape beyond 1:3 or 3:1 is brought to that.
+        """
+        if not self.keep_shape:
+            return self
+        area, shape = self.size[0] * self.size[1], min(max(size[1] / size[0], 1 / 3), 3.0)  # width / height
+        sides = (math.sqrt(area / shape), math.sqrt(area * shape))
+        height, width = (max(64, 16 * round(side / 16)) for side in sides)
+        return replace(self, size=(height, width))
 
     def frames(self, target: int, num_frames: int) -> list[int]:
         """Return the 0-based source frame of each clip position.

@@ -57,7 +57,9 @@ class Arguments:
     root: Path | None = None
     weights: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
-    baselines: tuple[Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers"], ...] = ()
+    baselines: tuple[
+        Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual"], ...
+    ] = ()
     ensemble: bool = False
     protocol: str = "canonical"
     metrics: tuple[str, ...] = ()

@@ -21,10 +21,11 @@ from saliency.evaluation.baselines import (
 )
 from saliency.evaluation.map_source import FixedMap, MapSource
 from saliency.evaluation.protocols import Protocol
+from saliency.evaluation.spectral_residual import SpectralResidual
 from saliency.inference.zoo import open_model, resolve
 from saliency.metrics.frame import METRICS
 
-Baseline = Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers"]
+Baseline = Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,8 @@ class Contenders:
                 return OneVersusRest(name="one observer", predict="rest", seed=self.seed)
             case "centre-prior":
                 return centre_prior(data.videos("train"))
+            case "spectral-residual":
+                return SpectralResidual()
             case "mean-train-map":
                 return mean_train_map(data.videos("train"))
 

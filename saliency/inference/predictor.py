@@ -5,7 +5,7 @@ clips of neighbouring target frames are overlapping views of it. Memory does not
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -27,6 +27,8 @@ _READ_THROUGH = 32
 
 class Frames(Protocol):
     """What is needed of a `saliency.io.frames.FrameSource`."""
+
+    size: tuple[int, int]
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -86,6 +88,11 @@ class Predictor:
             InputError: a frame cannot be decoded; maps are yielded only for batches completed before.
             ValueError: targets do not increase, or the model's output has a wrong shape.
         """
+        spec = self.spec.fitted(source.size)
+        if spec is not self.spec:
+            fitted = Predictor(self.model, replace(spec, keep_shape=False), self.device, self.batch_size, self.autocast)
+            yield from fitted.maps(source, targets)
+            return
         self.model.eval()
         if targets is None:
             yield from self._run(source, _Run(targets=None, start=0, stop=None))
