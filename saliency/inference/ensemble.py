@@ -107,6 +107,10 @@ class _View:
     def __len__(self) -> int:
         return len(self._shared.source)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._shared.source.size
+
     def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         number = start
         while stop is None or number < stop:

@@ -28,7 +28,10 @@ _READ_THROUGH = 32
 class Frames(Protocol):
     """What is needed of a `saliency.io.frames.FrameSource`."""
 
-    size: tuple[int, int]
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the frames."""
+        ...
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -88,9 +91,9 @@ class Predictor:
             InputError: a frame cannot be decoded; maps are yielded only for batches completed before.
             ValueError: targets do not increase, or the model's output has a wrong shape.
         """
-        spec = self.spec.fitted(source.size)
-        if spec is not self.spec:
-            fitted = Predictor(self.model, replace(spec, keep_shape=False), self.device, self.batch_size, self.autocast)
+        if self.spec.keep_shape:
+            spec = replace(self.spec.fitted(source.size), keep_shape=False)
+            fitted = Predictor(self.model, spec, self.device, self.batch_size, self.autocast)
             yield from fitted.maps(source, targets)
             return
         self.model.eval()

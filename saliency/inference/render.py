@@ -132,6 +132,11 @@ class _Tap:
         self._kept: dict[int, np.ndarray] = {}
         self.problem: str | None = None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the frames."""
+        return self._source.size
+
     def __len__(self) -> int:
         return len(self._source)
 

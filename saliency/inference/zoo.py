@@ -64,10 +64,15 @@ class ModelEntry:
 
 MODELS = (
     ModelEntry(
+        name="real_gaze",
+        title="AppearanceNet, real gaze",
+        about="learned from the gaze of real people on photographs; sees appearance alone, not validated on real video",
+        default=True,
+    ),
+    ModelEntry(
         name="mini_vinet_a",
         title="ViNet-A, small",
         about="a small ViNet-A trained on simulated videos: shows that all works, no model of real people",
-        default=True,
     ),
     ModelEntry(
         name="vinet_s",

@@ -240,10 +240,10 @@ def test_weights_that_come_with_the_project(infer, weights, tmp_path, monkeypatc
     bundled.mkdir()
     monkeypatch.setattr("saliency.inference.zoo.BUNDLED", bundled)
     arguments = ["--video", video, "--out", tmp_path / "out", "--device", "cpu"]
-    refused(infer(*arguments, defaults=False), "without the weights of mini_vinet_a", "--weights")
-    (bundled / "mini_vinet_a.safetensors").write_bytes(weights.read_bytes())
+    refused(infer(*arguments, defaults=False), "without the weights of real_gaze", "--weights")
+    (bundled / "real_gaze.safetensors").write_bytes(weights.read_bytes())
     status, out, _ = infer(*arguments, defaults=False)
-    assert status == 0 and "weights: mini_vinet_a.safetensors" in out
-    status, out, _ = infer(*arguments, "--weights", "mini_vinet_a", defaults=False)
-    assert status == 0 and "weights: mini_vinet_a.safetensors" in out
-    refused(infer(*arguments, "--weights", "mini_vinet", defaults=False), "no model of this name", "'mini_vinet_a'?")
+    assert status == 0 and "weights: real_gaze.safetensors" in out
+    status, out, _ = infer(*arguments, "--weights", "real_gaze", defaults=False)
+    assert status == 0 and "weights: real_gaze.safetensors" in out
+    refused(infer(*arguments, "--weights", "real_gas", defaults=False), "no model of this name", "'real_gaze'?")
