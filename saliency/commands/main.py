@@ -10,7 +10,9 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from saliency import __version__
+from saliency.commands.explain import explain
 from saliency.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError, nearest
+from saliency.runtime.interrupt import stop_on_sigterm
 
 COMMANDS = {
     "infer": "show where people would look: an overlay video, maps",
@@ -41,7 +43,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 when done, 2 after bad input, 130 after Ctrl-C.
+    """Run a command and exit: 0 when done, 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM.
 
     Args:
         argv: the words after ``saliency``; None takes those of the process.
@@ -83,32 +85,30 @@ def exit_with(work: Callable[[], int | None], *, debug: bool = False) -> None:
 
     Args:
         work: returns the exit status; None means 0.
-        debug: also show where bad input was noticed.
+        debug: also show where it was noticed.
     """
+    stop_on_sigterm()
     try:
         status = work() or 0
         sys.stdout.flush()
-    except InputError as error:
-        if debug:
-            traceback.print_exc()
-        status = _fail(_said(error))
     except BrokenPipeError:  # `saliency … | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except KeyboardInterrupt as error:
-        sys.stderr.write(f"{_said(error)}\n")
-        status = EXIT_INTERRUPTED
+        if debug:
+            traceback.print_exc()
+        told = "; ".join([str(error) or "interrupted", *getattr(error, "__notes__", [])])
+        sys.stderr.write(f"{' '.join(told.split())}\n")
+        status = getattr(error, "exit_status", EXIT_INTERRUPTED)
+    except Exception as error:
+        words = explain(error)
+        if words is None:
+            raise
+        if debug:
+            traceback.print_exc()
+        sys.stderr.write(f"error: {words}\n")
+        status = EXIT_BAD_INPUT
     sys.exit(status)
-
-
-def _said(error: BaseException) -> str:
-    """What an error says, and what it was told on its way: where the work done so far is."""
-    return "; ".join([str(error) or "interrupted", *getattr(error, "__notes__", [])])
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    return EXIT_BAD_INPUT
 
 
 def _print(text: str) -> int:

@@ -74,6 +74,9 @@ def main(words: Sequence[str]) -> int:
             resume=arguments.resume,
             force=arguments.force,
         )
+    except (RuntimeError, OSError, MemoryError) as error:  # a killed loader process, a full disk
+        error.add_note("what is saved is whole: go on with --resume")
+        raise
     except Interrupted as request:
         logging.getLogger(__name__).warning("%s; go on with --resume", request)
         return request.exit_status

@@ -1,7 +1,14 @@
-"""Reading a run from a config file: a Python file with a function `config()`, or a resolved JSON dump."""
+"""Reading a run from a config file: a Python file with a function `config()`, or a resolved JSON dump.
+
+A Python config is a program: it is run when it is read, with all rights of whoever reads it. Take configs only from
+people whose programs you would run; a JSON dump runs nothing.
+"""
 
 import importlib.util
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +35,11 @@ def load_run(path: str | Path) -> Run:
     """
     path, variant = _find(path)
     if path.suffix == ".json":
-        run = loads(path.read_text(encoding="utf-8"), str(path))
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no text in UTF-8 ({error.reason} at byte {error.start})") from error
+        run = loads(text, str(path))
     elif path.suffix == ".py":
         run = _call(path, variant)
     else:
@@ -76,7 +87,8 @@ def _call(path: Path, variant: str) -> object:
         raise InputError(
             f"{path.stem} has no variant '{variant}'{nearest(variant, known)}; known: {', '.join(known) or 'none'}"
         )
-    return function(variant) if variant else function()
+    with _errors_in(path):
+        return function(variant) if variant else function()
 
 
 def _import(path: Path) -> ModuleType:
@@ -86,5 +98,27 @@ def _import(path: Path) -> ModuleType:
         raise InputError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses defined in a config file look their module up
-    spec.loader.exec_module(module)
+    with _errors_in(path):
+        spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _errors_in(path: Path) -> Iterator[None]:
+    """Say in which line of a config file an error is.
+
+    Raises:
+        InputError: the file, the line and what is wrong there.
+    """
+    try:
+        yield
+    except SyntaxError as error:
+        raise InputError(f"{error.filename or path}, line {error.lineno}: {error.msg}; mend the config") from error
+    except Exception as error:
+        here = path.resolve()
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == here]
+        where = f"{path}, line {lines[-1]}" if lines else str(path)
+        told = " ".join(str(error).split())
+        if not isinstance(error, ValueError):
+            told = f"{type(error).__name__}: {told}"
+        raise InputError(f"{where}: {told}; mend the config") from error

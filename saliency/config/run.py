@@ -7,8 +7,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 
+from saliency.config import checks
 from saliency.distillation.base import Distiller
 from saliency.distillation.control import TaskOnly
+from saliency.errors import InputError
 from saliency.tasks.base import Task
 from saliency.types import Batch, Init, InputSpec, ModelConfig
 
@@ -37,6 +39,13 @@ class Optimizer:
     clip_norm: float | None = None
     lr_factors: dict[str, float] = field(default_factory=dict)
     decay_norms: bool = True
+
+    def __post_init__(self) -> None:
+        checks.choices(self)
+        checks.counts(self, warmup_steps=0)
+        checks.reals(self, lr=0, weight_decay=0, clip_norm=0)
+        for part, factor in self.lr_factors.items():
+            checks.real(f"lr_factors of '{part}'", factor, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,9 @@ class Alone:
     monitor: str | None = None
     optimizer: Optimizer | None = None
 
+    def __post_init__(self) -> None:
+        checks.counts(self, epochs=0, batch_size=1, accumulate=1, validate_every=1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
@@ -107,6 +119,10 @@ class Stage:
     weight_decay: float | None = None
     alone: dict[str, Alone] = field(default_factory=dict)
     task: Task[Any] | None = None
+
+    def __post_init__(self) -> None:
+        checks.counts(self, epochs=0)
+        checks.reals(self, lr=0, lr_factor=0, weight_decay=0)
 
     @property
     def length(self) -> int:
@@ -162,9 +178,9 @@ class Training:
     ema: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "accumulate", "validate_every", "checkpoint_every", "keep", "log_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        checks.choices(self)
+        checks.counts(self, batch_size=1, accumulate=1, validate_every=1, checkpoint_every=1, keep=1, log_every=1)
+        checks.counts(self, seed=0, workers=0, validation_batch=1, max_bad_steps=1, threads=1)
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.batch_size % self.accumulate:
@@ -260,6 +276,12 @@ class Run:
     def __post_init__(self) -> None:
         if not self.learners:
             raise ValueError("a run needs at least one learner")
+        for what, names in (("learner", self.learners), ("stage", [stage.name for stage in self.stages])):
+            for name in names:
+                checks.file_name(what, name)
+                if what == "stage" and name in checks.RESERVED:
+                    raise InputError(f"a stage cannot be called '{name}': the run has a folder of that name")
+        checks.file_name("run", self.name)
         seen: set[str] = set()
         for stage in self.stages:
             if stage.name in seen:

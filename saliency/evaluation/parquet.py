@@ -9,6 +9,7 @@ import numpy as np
 
 from saliency.errors import InputError
 from saliency.evaluation.result import FLAGS, Result
+from saliency.io.atomic import replacing
 
 PARQUET_FILE = "frames.parquet"
 
@@ -43,7 +44,6 @@ def write(result: Result, folder: str | Path) -> Path:
         columns[flag] = pyarrow.array([row.flags[flag] for row in rows], pyarrow.int32())
     columns["truth"] = pyarrow.array([row.truth for row in rows], pyarrow.int64())
     path = Path(folder) / PARQUET_FILE
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    importlib.import_module("pyarrow.parquet").write_table(pyarrow.table(columns), unfinished)
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        importlib.import_module("pyarrow.parquet").write_table(pyarrow.table(columns), unfinished)
     return path

@@ -1,6 +1,7 @@
 """Write frames and derived maps to disk, as loaders of published code expect them."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,10 @@ class Extraction:
         if len(set(folders)) < len(set(numbers)):
             raise InputError(f"--folder {self.folder}: gives several videos one folder; put {{number}} into it")
         root = self.data.folder()
+        out = (self.out or root).resolve()
+        for folder in folders:
+            if "\0" in folder or out not in (out / folder).resolve().parents:
+                raise InputError(f"--folder {self.folder}: leads out of {out}; name a folder below it")
         jobs = []
         for number, folder in zip(numbers, folders, strict=True):
             annotated = (root / "annotation" / f"{number:04d}" / "maps").is_dir()
@@ -140,9 +145,9 @@ def extract_frames(
         if {path.name for path in folder.iterdir()} == wanted:
             return False
         raise InputError(f"{folder}: holds other files than the {len(wanted)} frames; move it away")
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:100]}."))
+    part.chmod(0o755)
     options: dict[str, Any] = {"quality": 95, "subsampling": 0} if suffix == ".jpg" else {"compress_level": 1}
     try:
         with video.open() as source:
@@ -173,13 +178,16 @@ def write_ground_truth(
         done: called with the number of frames written so far.
 
     Raises:
-        InputError: the folder is there already.
+        InputError: the folder is there already, or there is no gaze.
     """
     if folder.exists():
         raise InputError(f"{folder}: is there already; derived maps never replace others, name another folder")
+    if not np.isfinite(observers).any():
+        raise InputError(f"{folder}: no observer looked at any frame; maps of nothing are not written")
     naming = Numbering()
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:100]}."))
+    part.chmod(0o755)
     for name in ("maps", "fixation/maps"):
         (part / name).mkdir(parents=True)
     try:

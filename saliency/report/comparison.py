@@ -149,11 +149,14 @@ def last_scores(log: Path, metric: str) -> dict[tuple[str, str], float]:
         raise InputError(f"there is no {log}: train the run first")
     scores = {}
     prefix = f"val_{metric}/"
-    for text in log.read_text().splitlines():
-        line = json.loads(text)
-        if line["kind"] == "val":
-            found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
-            scores |= {(line["stage"], learner): value for learner, value in found.items()}
+    for number, text in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        try:
+            line = json.loads(text)
+            if line["kind"] == "val":
+                found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
+                scores |= {(line["stage"], learner): value for learner, value in found.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{log}, line {number} is damaged; go on with the run with --resume") from error
     if not scores:
         raise InputError(f"{log} has no validation of '{metric}'")
     return scores

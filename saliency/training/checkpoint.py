@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from saliency.errors import InputError
+from saliency.io.atomic import write_atomic
 
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"
@@ -67,7 +68,17 @@ def load(folder: Path) -> Checkpoint:
     Raises:
         InputError: a file is missing or differs from the manifest.
     """
-    files = _read_folder(folder)
+    try:
+        return _unpack(_read_folder(folder))
+    except InputError:
+        raise
+    except Exception as error:  # whatever the parsers of damaged files stumble over
+        raise InputError(
+            f"checkpoint {folder} is damaged ({' '.join(str(error).split())[:200]}); {_older(folder)}"
+        ) from error
+
+
+def _unpack(files: Mapping[str, bytes]) -> Checkpoint:
     models = {
         name.removesuffix(".safetensors"): safetensors.torch.load(data)
         for name, data in files.items()
@@ -78,7 +89,10 @@ def load(folder: Path) -> Checkpoint:
         for name, data in files.items()
         if name.endswith(".optimizer.pt")
     }
-    return Checkpoint(models=models, optimizers=optimizers, progress=json.loads(files[PROGRESS]))
+    progress = json.loads(files[PROGRESS])
+    if not isinstance(progress, dict):
+        raise ValueError(f"{PROGRESS} holds no object")
+    return Checkpoint(models=models, optimizers=optimizers, progress=progress)
 
 
 def steps(parent: Path) -> list[Path]:
@@ -86,6 +100,18 @@ def steps(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
     return sorted(p for p in parent.iterdir() if p.name.startswith("step-") and (p / MANIFEST).is_file())
+
+
+def last_good(parent: Path, before: str | None = None) -> Path | None:
+    """Return the newest checkpoint below `parent`, or that before the one of a name, whose every byte is right."""
+    for folder in reversed(steps(parent)):
+        if before is None or folder.name < before:
+            try:
+                _read_folder(folder)
+            except (InputError, OSError):
+                continue
+            return folder
+    return None
 
 
 def save_step(parent: Path, number: int, checkpoint: Checkpoint, keep: int) -> None:
@@ -103,12 +129,8 @@ def save_step(parent: Path, number: int, checkpoint: Checkpoint, keep: int) -> N
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w") as file:
+    with write_atomic(path) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
@@ -155,16 +177,27 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise InputError(f"{folder} is not a complete checkpoint: it has no {MANIFEST}")
+    try:
+        sums = json.loads(manifest.read_text(encoding="utf-8"))
+        if not (isinstance(sums, dict) and PROGRESS in sums and all(isinstance(each, str) for each in sums.values())):
+            raise ValueError("it lists no files")
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{manifest} is damaged ({error}); {_older(folder)}") from error
     files = {}
-    for name, expected in json.loads(manifest.read_text()).items():
+    for name, expected in sums.items():
         path = folder / name
-        if not path.is_file():
-            raise InputError(f"checkpoint {folder} lacks {name}; remove the folder to resume from an older one")
+        if name != path.name or not path.is_file():
+            raise InputError(f"checkpoint {folder} lacks {name}; {_older(folder)}")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != expected:
-            raise InputError(
-                f"{path} is damaged (its sha256 differs from the manifest); "
-                f"remove {folder} to resume from an older checkpoint"
-            )
+            raise InputError(f"{path} is damaged (its sha256 differs from the manifest); {_older(folder)}")
         files[name] = data
     return files
+
+
+def _older(folder: Path) -> str:
+    """What to do about a damaged checkpoint: which older one is whole."""
+    older = last_good(folder.parent, before=folder.name)
+    if older is None:
+        return f"no older one is good: remove {folder} to begin this stage again"
+    return f"the last good one is {older}: remove {folder} to resume from it"

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run
+from saliency.io.atomic import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -171,11 +172,13 @@ def _cut(path: Path, stage: str, alone: str, first: int) -> None:
     if not path.exists():
         return
     kept = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             line = json.loads(text)
-        except json.JSONDecodeError:
+            again = (line["stage"], line.get("alone", "")) == (stage, alone) and line["step"] > first
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue  # the line that was being written when the process died
-        if (line["stage"], line.get("alone", "")) != (stage, alone) or line["step"] <= first:
+        if not again:
             kept.append(text)
-    path.write_text("".join(f"{text}\n" for text in kept))
+    with write_atomic(path) as file:
+        file.write("".join(f"{text}\n" for text in kept))

@@ -11,7 +11,7 @@ from typing import Any
 from saliency.config.run import Run
 from saliency.errors import InputError
 from saliency.io.serial import dumps, encode, upgraded
-from saliency.training.checkpoint import write_text
+from saliency.training.checkpoint import last_good, write_text
 from saliency.training.logbook import LOG
 
 CONFIG = "config.json"
@@ -36,7 +36,8 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
         force: resume although the config or a fact differs.
 
     Raises:
-        InputError: another process holds the folder, it holds another run already, or something differs.
+        InputError: another process holds the folder, it holds another run or weights already, something differs, or
+            its config or facts are damaged.
     """
     if (folder / CONFIG).exists() and not resume:
         raise InputError(f"{folder} already holds a run; go on with --resume, or choose another folder with --out")
@@ -48,19 +49,23 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
             raise InputError(f"another process is writing to {folder}; wait for it or choose --out") from error
         lock.write(str(os.getpid()))
         if (folder / CONFIG).exists():
-            changes = differences(upgraded(json.loads((folder / CONFIG).read_text())), encode(run))
+            old = _read(folder / CONFIG, force)
+            changes = [] if old is None else differences(upgraded(old), encode(run))
             changes = [change for change in changes if not change.startswith(MAY_CHANGE)]
             if changes and not force:
                 raise InputError(
                     f"{folder} was begun with another config ({'; '.join(changes)}); "
                     "resume with the old one, or add --force to go on with the new one"
                 )
-            before = json.loads((folder / FACTS).read_text()) if (folder / FACTS).exists() else dict(facts)
+            before = _read(folder / FACTS, force) if (folder / FACTS).exists() else None
+            before = dict(facts) if before is None else before
             if (changes := differences(before, dict(facts))) and not force:
                 raise InputError(
                     f"{folder} was begun under other circumstances ({'; '.join(changes)}); "
                     "bring the old ones back, or add --force to go on with the new ones"
                 )
+        else:
+            _refuse_foreign(folder, run)
         fresh = not (folder / CONFIG).exists()
         write_text(folder / FACTS, json.dumps(dict(facts), indent=2))
         write_text(folder / CONFIG, dumps(run))
@@ -71,6 +76,35 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
                 (folder / CONFIG).unlink()
                 (folder / FACTS).unlink()
             raise
+
+
+def _refuse_foreign(folder: Path, run: Run) -> None:
+    """Refuse a folder that holds weights, checkpoints or a log of a run whose config is not there."""
+    found = [folder / LOG, *(path for stage in run.stages for path in (folder / stage.name).glob("*.safetensors"))]
+    found += [folder / stage.name / "checkpoints" for stage in run.stages]
+    for path in found:
+        if path.exists():
+            raise InputError(
+                f"{path} is there already but {folder / CONFIG} is not: it belongs to another run; move it away, or "
+                "choose another folder with --out"
+            )
+
+
+def _read(path: Path, force: bool) -> dict[str, Any] | None:
+    """Read a JSON object; None where it is damaged and `force` says to go on without it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+        problem = "it holds no object"
+    except (ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+    if force:
+        return None
+    saved = [newest for parent in sorted(path.parent.glob("**/checkpoints")) if (newest := last_good(parent))]
+    newest = max(saved, key=lambda folder: folder.stat().st_mtime, default=None)
+    where = "the run has no good checkpoint" if newest is None else f"the last good checkpoint is {newest}"
+    raise InputError(f"{path} is damaged ({problem}); {where}: add --resume --force to go on with the config you give")
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:

@@ -63,6 +63,8 @@ def train(run: Run, folder: Path, *, resume: bool = False, force: bool = False) 
             # before the folder is claimed: a run whose data is missing leaves nothing behind
             samples = RunSamples.of(run)
             check_splits(run, samples, world.size)
+            if not all(stage.alone for stage in run.stages):
+                check_enough(run.train, len(samples.training))
             check_metrics(run)
         facts = {"processes": world.size, **samples.fingerprints()}
         with world.together():
@@ -121,9 +123,23 @@ def check_split(train: Training, size: int, processes: int, option: str = "train
             f"a batch of {train.batch_size} cannot be split over {processes} processes and accumulate="
             f"{train.accumulate}; choose {option}.batch_size as a multiple of {train.accumulate * processes}"
         )
+    if size < 1:
+        raise InputError("the training set has no sample: nothing can be learnt; look at the data and its splits")
     if processes > 1 and size < train.batch_size:
         raise InputError(
             f"the training set has {size} samples, less than a batch of {train.batch_size}; start one process"
+        )
+
+
+def check_enough(train: Training, size: int) -> None:
+    """Refuse a batch that the training set cannot fill: the run would be another one than was asked for.
+
+    Raises:
+        InputError: says how many samples there are.
+    """
+    if size < train.batch_size:
+        raise InputError(
+            f"the training set has {size} samples, less than a batch of {train.batch_size}; lower train.batch_size"
         )
 
 
@@ -203,7 +219,7 @@ class Trainer:
         for number in range(progress.step, steps.total):
             self._step(stage, learners, parts, steps, number, meter)
             progress.step = number + 1
-            if progress.step == FIRST_STEPS:
+            if progress.step == min(FIRST_STEPS, steps.total):
                 self._check_first_steps(stage, learners, progress)
             at_end_of_epoch = progress.step % steps.per_epoch == 0
             if progress.step % self.run.train.log_every == 0 or at_end_of_epoch:
@@ -468,13 +484,16 @@ class Trainer:
             raise InputError(f"stage {stage.name}: no learner is left to train at step {progress.step}")
 
     def _check_first_steps(self, stage: Stage, learners: list[Trained], progress: Progress) -> None:
-        """End the run if a learner's first steps were all skipped: it would never learn.
+        """End the run if a learner's first steps were all skipped, or all steps of all learners of a short stage.
 
         Raises:
             InputError: names the learner and what to do.
         """
+        moved = any(learner.active and int(learner.skipped) < progress.step for learner in learners)
         for learner in learners:
-            skipped = learner.active and int(learner.skipped) == FIRST_STEPS
+            skipped = learner.active and int(learner.skipped) == progress.step
+            if progress.step < FIRST_STEPS and moved:
+                continue  # the others have learnt something that is worth keeping
             if skipped or learner.name in progress.never_moved:
                 remedy = "lower its learning rate" if self.run.train.precision == "fp32" else "set train.precision=fp32"
                 raise InputError(

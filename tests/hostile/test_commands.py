@@ -1,0 +1,167 @@
+"""Errors of the system, of configs and of damaged runs: one line with the remedy, status 2, nothing lost."""
+
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import pytest
+import torch
+
+from saliency.commands.explain import REMEDIES, explain
+from saliency.commands.main import exit_with
+from saliency.config.load import load_run
+from saliency.config.run import Optimizer, Stage, Training
+from saliency.errors import InputError
+from saliency.preparation.extract import Extraction
+from saliency.training import checkpoint, run_folder
+from saliency.training.checkpoint import Checkpoint
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OSError(number, "said", "place.txt") for number in REMEDIES),
+        OSError("odd"),
+        MemoryError(),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        BrokenProcessPool("a child died"),
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+        RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:1] . DefaultCPUAllocator: can't allocate memory: you tried to "
+                     "allocate 99999999999 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory.\nTried"),
+    ],
+    ids=lambda e: f"{type(e).__name__} {e}"[:40],
+)  # fmt: skip
+def test_what_a_user_can_mend_is_one_line(error, capsys):
+    def work() -> None:
+        raise error
+
+    if isinstance(error, BrokenPipeError):
+        pytest.skip("the reader of the output went away: that is no error")
+    with pytest.raises(SystemExit) as done:
+        exit_with(work)
+    words = capsys.readouterr().err
+    assert done.value.code == 2 and words.startswith("error: ") and words.count("\n") == 1 and ";" in words
+    if isinstance(error, OSError) and error.filename:
+        assert "place.txt" in words
+    with pytest.raises(SystemExit):
+        exit_with(work, debug=True)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_bug_shows_its_traceback():
+    assert explain(KeyError("x")) is None and explain(RuntimeError("x")) is None
+    with pytest.raises(KeyError):
+        exit_with(lambda: {}["x"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_one_line(tmp_path, number):
+    code = (
+        "import sys, tempfile, time\nfrom saliency.commands.main import exit_with\n"
+        "def work():\n"
+        f"    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):\n"
+        "        print('ready', flush=True); time.sleep(60)\n"
+        "exit_with(work)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, words = process.communicate(timeout=30)
+    assert process.returncode == 128 + number and len(words.splitlines()) == 1, words
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("def config(:\n", r"line 1: invalid syntax"),
+        ("x = 1\nimport nothing_of_this_name\n", r"line 2: ModuleNotFoundError"),
+        ("def config():\n    x = {}\n    return x['y']\n", r"line 3: KeyError"),
+        (f"from {Training.__module__} import Training\ndef config():\n    Training(workers=-5)\n", r"line 3: workers"),
+        ("def config():\n    return 1 / 0\n", r"line 2: ZeroDivisionError"),
+        ("def config():\n    return 5\n", r"holds a int, not a Run"),
+        ("", r"has no function config"),
+    ],
+)  # fmt: skip
+def test_errors_in_a_config_name_file_and_line(tmp_path, text, match):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"{re.escape(str(path))}.*{match}") as caught:
+        load_run(path)
+    assert "\n" not in str(caught.value)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        *((Training, {name: n}) for name in ("batch_size", "keep", "max_bad_steps", "threads") for n in (0, -5)),
+        *((Training, {name: n}) for name in ("batch_size", "seed", "workers") for n in (-1, 1.5, "2", True, NAN)),
+        *((Optimizer, {name: x}) for name in ("lr", "weight_decay", "clip_norm") for x in (-1e-3, NAN, float("inf"))),
+        (Training, {"precision": "fp8"}), (Training, {"compile": "no"}), (Optimizer, {"name": "lion"}),
+        (Optimizer, {"warmup_steps": -5}), (Optimizer, {"lr_factors": {"encoder": float("nan")}}),
+        (Stage, {"name": "a", "epochs": -1}), (Stage, {"name": "a", "epochs": 1, "lr": float("nan")}),
+    ],
+    ids=lambda v: v.__name__ if isinstance(v, type) else str(v),
+)  # fmt: skip
+def test_numbers_that_cannot_be_are_refused_at_once(kind, values):
+    with pytest.raises(InputError):
+        kind(**values)
+
+
+def saved(parent: Path) -> list[Path]:
+    """Two checkpoints of one small model."""
+    for step in (1, 2):
+        state = Checkpoint(models={"net": {"w": torch.full((3,), float(step))}}, optimizers={}, progress={"step": step})
+        checkpoint.save_step(parent, step, state, keep=2)
+    return checkpoint.steps(parent)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "progress.json", "net.safetensors"])
+@pytest.mark.parametrize("damage", ["half", "empty", "gone", "zeros"])
+def test_a_torn_checkpoint_names_the_last_good_one(tmp_path, name, damage):
+    older, newer = saved(tmp_path / "checkpoints")
+    path = newer / name
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"half": data[: len(data) // 2], "empty": b"", "zeros": bytes(len(data))}[damage])
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(newer)
+    words = str(caught.value)
+    assert "\n" not in words
+    if (name, damage) != ("manifest.json", "gone"):  # without a manifest it is none, and `steps` does not list it
+        assert str(older) in words
+    assert checkpoint.load(older).progress == {"step": 1}
+    assert checkpoint.last_good(tmp_path / "checkpoints") == older
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff", "[" * 100_000])
+def test_a_torn_config_of_a_run_names_the_last_good_checkpoint(tmp_path, text):
+    older, newer = saved(tmp_path / "scratch" / "checkpoints")
+    path = tmp_path / "config.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=re.escape(str(newer))) as caught:
+        run_folder._read(path, force=False)
+    assert str(path) in str(caught.value) and "--resume --force" in str(caught.value) and older.exists()
+    assert run_folder._read(path, force=True) is None
+
+
+@pytest.mark.parametrize("folder", ["../..{number}", "/tmp/{number}", "a/../../{number}", "..", "."])
+def test_extracted_frames_stay_below_the_folder(dhf1k_tree, tmp_path, folder):
+    from saliency.datasets.dhf1k import DHF1K
+
+    data = DHF1K(root=dhf1k_tree({1: 3}), frames="video", register=False)
+    with pytest.raises(InputError, match="leads out of"):
+        Extraction(data=data, videos="1", out=tmp_path / "out", folder=folder, suffix=".png").jobs()
+    assert not (tmp_path / "out").exists()
