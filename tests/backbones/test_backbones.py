@@ -166,7 +166,7 @@ def test_tmfi_net_starts_from_kinetics(monkeypatch):
     theirs = SwinTransformer3d([2, 4, 4], 16, [1, 1, 2, 1], [1, 2, 2, 4], [4, 4, 4])
     monkeypatch.setattr(video_swin, "torchvision_weights", lambda _: theirs.state_dict())
     backbone = TMFINetConfig(heads=(1, 2, 2, 4), **settings).build("kinetics").backbone
-    assert torch.equal(backbone.features[6][0].mlp[3].weight, theirs.features[6][0].mlp[3].weight)
+    assert torch.equal(backbone.features[6][0].mlp.get_submodule("3").weight, theirs.features[6][0].mlp[3].weight)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The command `saliency` itself: one screen, help without waiting, mistakes in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+import saliency
+from saliency.commands.main import COMMANDS, main
+
+
+def call(*words: str, capsys) -> tuple[object, str, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as done:
+        main(words)
+    out, err = capsys.readouterr()
+    return done.value.code, out, err
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_one_screen_with_every_command_and_three_examples(words, capsys):
+    status, out, err = call(*words, capsys=capsys)
+    assert (status or 0, err) == (0, "")
+    assert len(out.splitlines()) <= 30 and max(map(len, out.splitlines())) <= 100
+    assert all(f"  {name} " in out for name in COMMANDS)
+    assert out.count("\n  saliency ") >= 3
+
+
+def test_version(capsys):
+    assert call("--version", capsys=capsys) == (0, f"saliency {saliency.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen_and_needs_nothing_heavy(command):
+    """`--help` answers at once: neither torch nor a decoder is loaded for it."""
+    code = (
+        "import sys\nfrom saliency.commands.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print('LOADED', sorted({'torch', 'torchvision', 'av', 'cv2', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, command, "--help"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    *said, loaded = done.stdout.splitlines()
+    assert loaded == "LOADED []"
+    assert said[0].startswith(f"usage: saliency {command}")
+    assert len(said) <= 40
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("infr",), "no command 'infr'; did you mean 'infer'?"),
+        (("infer", "--vedeo", "a.mp4"), "unknown option --vedeo; did you mean '--video'?"),
+        (("train", "--restart"), "unknown option --restart: it belongs to 'saliency evaluate'"),
+        (("infer", "a.mp4", "--batch-size", "x"), "Error parsing --batch-size: invalid literal for int()"),
+        (("infer", "--batch-size"), "Missing value for argument '--batch-size'"),
+        (("train",), "Missing from saliency train: PATH"),
+        (("train", "mini_tmfi_vine"), "there is no config 'mini_tmfi_vine'; did you mean 'mini_tmfi_vinet'?"),
+        (("prepare", "verfy"), "saliency prepare has no 'verfy'; did you mean 'verify'?"),
+    ],
+)
+def test_mistakes_are_one_line(words, message, capsys):
+    status, out, err = call(*words, capsys=capsys)
+    assert status == 2 and not out
+    assert err.startswith("error: ") and message in err and err.count("\n") == 1
+
+
+def test_debug_shows_where_it_was_noticed(capsys):
+    status, _, err = call("infer", "none.mp4", "--debug", capsys=capsys)
+    assert status == 2 and "Traceback" in err and err.endswith("error: none.mp4: no such file or folder\n")
+
+
+def test_a_closed_pipe_ends_silently():
+    command = f"{sys.executable} -m saliency train mini_tmfi_vinet --options"
+    done = subprocess.run(
+        ["bash", "-c", f"{command} | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("name=mini_tmfi_vinet")
