@@ -101,21 +101,20 @@ def write_report(
         meter.add(seen.frame, seen.map)
         on_frame(seen)
 
-    painted = folder / f"overlay{ending}"
-    written = render(source, predictor, Outputs(picture=painted), painter=painter, on_frame=measure)
-    if not written.frames:
+    written = render(source, predictor, Outputs(picture=folder / f"overlay{ending}"), painter=painter, on_frame=measure)
+    if not written.frames or written.picture is None:
         raise InputError(written.problem or f"{source.path}: no frame could be decoded")
     film = meter.finish(source.timestamps)
     crop = None if window is None else film.crop(window)
     if crop is not None:
         _write_crop(source, crop, folder / f"crop{ending}", len(film))
     chosen = film.thumbnails(wishes.thumbnails)
-    _forget(folder, crop, ending, len(chosen))
+    _forget(folder, written.picture, None if crop is None else f"crop{ending}", len(chosen))
     write_table(folder / "frames.csv", film, crop)
     contents = Contents(
         title=source.path.resolve().name,
         film=film,
-        painted=painted,
+        painted=written.picture,
         notes=notes,
         shape="" if wishes.crop is None else wishes.crop.strip(),
         crop=crop,
@@ -155,10 +154,9 @@ def _write_thumbnail(source: FrameSource, frame: int, path: Path) -> Thumbnail:
     return Thumbnail(frame=frame, file=path.name, jpeg=held.getvalue())
 
 
-def _forget(folder: Path, crop: CropPath | None, ending: str, thumbnails: int) -> None:
+def _forget(folder: Path, painted: Path, crop: str | None, thumbnails: int) -> None:
     """Take away what an earlier report left and this one does not write."""
-    kept = {f"overlay{ending}", *(f"thumb_{i}.png" for i in range(1, thumbnails + 1))}
-    kept |= {f"crop{ending}"} if crop is not None else set()
+    kept = {painted.name, crop, *(f"thumb_{i}.png" for i in range(1, thumbnails + 1))}
     for old in (*folder.glob("thumb_*.png"), *folder.glob("crop.*"), *folder.glob("overlay.*")):
         if old.name not in kept and old.suffix in (".png", ".mp4"):
             old.unlink()
