@@ -3,11 +3,11 @@
 Every picture of the test videos carries its own number. The videos are made here, with the encoders that come with
 PyAV (`saliency/io/stamped.py`), and some of them damaged; a folder adds others.
 
-For each file and backend: single frames at random places, each from a fresh reader; random runs of 32 frames from
-one reader; and, for our backends, the whole file in order. "ok" means every one was exact. Frame i is the i-th
+For each file and decoder: single frames at random places, each from a fresh reader; random runs of 32 frames from
+one reader; and, for our decoders, the whole file in order. "ok" means every one was exact. Frame i is the i-th
 picture of decoding from the beginning (by PyAV), whose numbers must count up by one.
 
-The backends of this project are shown beside the plain packages, to see what they would have done with the files
+The decoders of this project are shown beside the plain packages, to see what they would have done with the files
 that are refused. Packages that are not installed are left out.
 """
 
@@ -34,7 +34,7 @@ from av.error import FFmpegError
 
 from saliency.commands.main import exit_with
 from saliency.errors import InputError
-from saliency.io.frames import Backend, open_frames
+from saliency.io.frames import Decoder, open_frames
 from saliency.io.stamped import RECIPES, read_stamp, write_stamped
 from saliency.runtime.environment import environment
 
@@ -139,9 +139,9 @@ class PlainPyAV:
         return np.stack(found)
 
 
-def ours(backend: Backend) -> Callable[[Path], Reader]:
-    """Return the opener of one of our backends."""
-    return lambda path: open_frames(path, backend)
+def ours(decoder: Decoder) -> Callable[[Path], Reader]:
+    """Return the opener of one of our decoders."""
+    return lambda path: open_frames(path, decoder)
 
 
 @contextmanager
@@ -251,7 +251,7 @@ def in_order(opener: Callable[[Path], Any], path: Path, truth: Truth) -> list[st
     return words
 
 
-def backends() -> dict[str, tuple[Callable[[Path], Reader], bool]]:
+def decoders() -> dict[str, tuple[Callable[[Path], Reader], bool]]:
     """Name -> (opener, whether it is one of ours), for what is installed here."""
     found: dict[str, tuple[Callable[[Path], Reader], bool]] = {
         "pyav": (ours("pyav"), True),
@@ -294,7 +294,7 @@ def make_videos(folder: Path, frames: int) -> None:
 
 def table(folder: Path, options: Options) -> list[str]:
     """Return the Markdown table of all videos of a folder."""
-    chosen = backends()
+    chosen = decoders()
     lines = [
         "| file | frames | " + " | ".join(chosen) + " |",
         "|---|---:|" + "---|" * len(chosen),
@@ -316,7 +316,7 @@ def row(path: Path, options: Options) -> str:
     except (FFmpegError, IndexError):
         truth = Truth(numbers=[], stored=(0, 0), problem="cannot be opened")
     cells = []
-    for opener, own in backends().values():
+    for opener, own in decoders().values():
         if truth.numbers:
             cells.append(judge(opener, path, truth, options, whole=own))
         else:

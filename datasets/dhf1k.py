@@ -29,7 +29,7 @@ from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import DHF1K_SCREEN, gaze_per_frame, read_recording, screen_to_video
-from saliency.io.frames import Backend, open_frames
+from saliency.io.frames import Decoder, open_frames
 from saliency.types import InputSpec
 
 SOURCE = "https://github.com/wenguanwang/DHF1K"
@@ -69,7 +69,7 @@ class DHF1K:
         splits: split name -> numbers of its videos, e.g. ``"1-600"`` or ``"1,4,7-9"``.
         frames: read the videos, the extracted frames, or (``auto``) the videos if there are any.
         fixations: which of the two copies of the fixation maps to read.
-        backend: decoder of the videos.
+        decoder: package that decodes the videos.
         register: hold the number of frames against DHF1K's; False for data of your own in this layout.
         may_be_empty: frames nobody looked at are normal; False makes them an error.
         sampling: the target rules of training and validation.
@@ -81,7 +81,7 @@ class DHF1K:
     splits: dict[str, str] = field(default_factory=lambda: {"train": "1-600", "val": "601-700", "test": "701-1000"})
     frames: Literal["auto", "video", "images"] = "auto"
     fixations: Literal["png", "mat"] = "png"
-    backend: Backend = "pyav"
+    decoder: Decoder = "pyav"
     register: bool = True
     may_be_empty: bool = False
     sampling: Sampling = HOUSE
@@ -133,7 +133,7 @@ class DHF1K:
         expected = frame_counts()[number - 1] if self.register and 1 <= number <= 1000 else None
         naming = Numbering()
         if not annotated:
-            with open_frames(path, backend=self.backend, expected=expected) as source:
+            with open_frames(path, decoder=self.decoder, expected=expected) as source:
                 num_frames, size = len(source), source.size
         else:
             maps = annotation / "maps"
@@ -149,7 +149,7 @@ class DHF1K:
             path=path,
             num_frames=num_frames,
             size=size,
-            backend=self.backend,
+            decoder=self.decoder,
             annotated=annotated,
             may_be_empty=self.may_be_empty,
             maps=annotation / "maps",

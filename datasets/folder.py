@@ -29,7 +29,7 @@ from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map, is_inside
-from saliency.io.frames import Backend, open_frames
+from saliency.io.frames import Decoder, open_frames
 from saliency.io.images import list_images, numeric_order
 from saliency.io.maps import read_density, read_fixations
 from saliency.types import InputSpec
@@ -104,14 +104,14 @@ class Folder:
         root: folder that holds ``videos`` and the ground truth.
         splits: split -> names of its videos without suffix, with ``*`` as a wildcard, separated by commas.
         sigma: standard deviation of density maps made from gaze, in frame widths (default: DHF1K's).
-        backend: decoder of the videos.
+        decoder: package that decodes the videos.
         sampling: the target rules of training and validation.
     """
 
     root: Path
     splits: dict[str, str] = field(default_factory=lambda: {"test": "*"})
     sigma: float = float(DHF1K_SIGMA / 640)
-    backend: Backend = "pyav"
+    decoder: Decoder = "pyav"
     sampling: Sampling = HOUSE
 
     def videos(self, split: str) -> list[AnnotatedVideo]:
@@ -162,7 +162,7 @@ class Folder:
         Raises:
             InputError: it cannot be decoded, or its maps do not fit its frames.
         """
-        with open_frames(path, backend=self.backend) as source:
+        with open_frames(path, decoder=self.decoder) as source:
             num_frames, size, fps = len(source), source.size, source.fps
         maps = map_list(self.root / "maps" / name, num_frames, size)
         fixations = map_list(self.root / "fixations" / name, num_frames, size)
@@ -176,7 +176,7 @@ class Folder:
             path=path,
             num_frames=num_frames,
             size=size,
-            backend=self.backend,
+            decoder=self.decoder,
             annotated=bool(maps) or has_gaze,
             may_be_empty=True,
             fps=fps,

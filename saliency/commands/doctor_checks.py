@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from saliency.errors import InputError
-from saliency.io.frames import Backend, open_frames
+from saliency.io.frames import Decoder, open_frames
 from saliency.io.video_writer import VideoWriter
 
 State = Literal["ok", "note", "problem"]
@@ -37,7 +37,7 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 """Extra of this package -> its modules."""
-DECODER_FIXES: dict[Backend, str] = {
+DECODER_FIXES: dict[Decoder, str] = {
     "pyav": "pip install --force-reinstall av",
     "decord": "pip install decord (optional; wheels are for Linux on x86-64)",
     "torchcodec": "pip install 'video-saliency[torchcodec]', and FFmpeg's shared libraries (optional)",
@@ -217,20 +217,20 @@ def decoders() -> list[Finding]:
             fix = "pip install --force-reinstall av"
             return [Finding(what="video encoder", state="problem", found=first_line(error), fix=fix)]
         findings = [Finding(what="video encoder", state="ok", found="PyAV writes H.264")]
-        return findings + [decoder(path, backend) for backend in get_args(Backend)]
+        return findings + [decoder(path, package) for package in get_args(Decoder)]
 
 
-def decoder(path: Path, backend: Backend) -> Finding:
+def decoder(path: Path, package: Decoder) -> Finding:
     """Whether one package returns the frames of the probe."""
-    what = f"decoder {backend}"
-    needed = backend == "pyav"
+    what = f"decoder {package}"
+    needed = package == "pyav"
     try:
-        with open_frames(path, backend=backend) as source:
+        with open_frames(path, decoder=package) as source:
             grey = source.read(range(FRAMES)).mean((1, 2, 3))
         if np.abs(grey - levels()).max() > 8:
             raise InputError(f"returns other frames: {grey.round().tolist()} for {levels().tolist()}")
     except InputError as error:
-        fix = DECODER_FIXES[backend]
+        fix = DECODER_FIXES[package]
         return Finding(what=what, state="problem" if needed else "note", found=first_line(error), fix=fix)
     found = "the default, returns the right frames" if needed else "returns the right frames"
     return Finding(what=what, state="ok", found=found)

@@ -36,7 +36,7 @@ class Arguments:
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
         precision: arithmetic of the model.
-        backend: package that decodes video files.
+        decoder: package that decodes video files.
         fps: frames per second of a folder of images; default 30.
     """
 
@@ -54,7 +54,7 @@ class Arguments:
     device: str = "auto"
     batch_size: int = 4
     precision: Literal["float32", "bfloat16"] = "float32"
-    backend: Literal["pyav", "decord", "torchcodec"] = "pyav"
+    decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
     fps: float | None = None
 
 
@@ -64,7 +64,7 @@ def main(words: Sequence[str]) -> int:
         Arguments,
         words,
         command="infer",
-        more=("peak", "colours", "opacity", "top", "batch_size", "precision", "backend", "fps"),
+        more=("peak", "colours", "opacity", "top", "batch_size", "precision", "decoder", "fps"),
     )
     source = arguments.source or arguments.video
     if source is None:
@@ -95,7 +95,7 @@ def main(words: Sequence[str]) -> int:
     device = pick_device(arguments.device)
 
     with open_frames(
-        source, arguments.backend, threads=0 if arguments.backend == "pyav" else 1, fps=arguments.fps
+        source, arguments.decoder, threads=0 if arguments.decoder == "pyav" else 1, fps=arguments.fps
     ) as frames:
         weights = resolve(arguments.weights)
         loaded = open_model(weights)

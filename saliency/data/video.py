@@ -21,7 +21,7 @@ from saliency.data.quarantine import Quarantine, read_or_replace
 from saliency.data.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
 from saliency.io.frame_cache import FrameCache
-from saliency.io.frames import Backend, FrameSource, open_frames
+from saliency.io.frames import Decoder, FrameSource, open_frames
 from saliency.io.images import list_images
 from saliency.io.transforms import make_clip, resize_frames, resize_map
 from saliency.types import Batch, InputSpec, SaliencyTarget
@@ -41,7 +41,7 @@ class AnnotatedVideo(ABC):
         path: video file or folder of frames.
         num_frames: number of frames that are annotated and decoded, one to one.
         size: (H, W) of the upright frames and of the maps, in pixels.
-        backend: decoder of a video file.
+        decoder: package that decodes a video file.
         annotated: whether ground truth exists (hidden test sets have none).
         may_be_empty: whether frames without any fixation are normal in this data set (they are then
             skipped and counted, not an error).
@@ -51,7 +51,7 @@ class AnnotatedVideo(ABC):
     path: Path
     num_frames: int
     size: tuple[int, int]
-    backend: Backend = "pyav"
+    decoder: Decoder = "pyav"
     annotated: bool = True
     may_be_empty: bool = False
 
@@ -61,7 +61,7 @@ class AnnotatedVideo(ABC):
         Raises:
             InputError: the video cannot be read or does not have `num_frames` frames of `size`.
         """
-        source = open_frames(self.path, backend=self.backend)
+        source = open_frames(self.path, decoder=self.decoder)
         try:
             self.check(source)
         except InputError:

@@ -25,6 +25,12 @@ MOVED = {
 }
 """Modules of config classes: where they were, where they are. What was once written must stay readable."""
 
+RENAMED = {
+    "saliency.datasets.dhf1k:DHF1K": {"backend": "decoder"},
+    "saliency.datasets.folder:Folder": {"backend": "decoder"},
+}
+"""Fields of config classes of today: what they were called, what they are called."""
+
 
 def encode(value: Any) -> Any:
     """Turn a tree of dataclasses, dicts, tuples, paths and plain values into JSON-ready data.
@@ -70,7 +76,8 @@ def decode(data: Any, name: str = "config") -> Any:
     if CLASS_KEY not in data:
         return {key: decode(item, name) for key, item in data.items()}
     kind = _find_class(data[CLASS_KEY], name)
-    given = _fields(data)
+    renamed = RENAMED.get(_today(data[CLASS_KEY]), {})
+    given = {renamed.get(key, key): item for key, item in _fields(data).items()}
     known = {field.name for field in dataclasses.fields(kind)}
     if unknown := sorted(given.keys() - known):
         raise InputError(f"{name}: {kind.__name__} has no {unknown[0]!r}; was it saved by a newer version?")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from saliency.errors import InputError
 from saliency.io.arrays import ArrayFrames
 from saliency.io.frame_source import FrameSource
-from saliency.io.frames import Backend, open_frames
+from saliency.io.frames import Decoder, open_frames
 from saliency.io.streams import SCHEMES, CameraFrames, StreamFrames
 
 Source: TypeAlias = "str | os.PathLike[str] | int | FrameSource | Sequence[Any] | Any"
@@ -20,7 +20,7 @@ def open_source(
     *,
     fps: float | None = None,
     allow_network: bool = False,
-    decoder: Backend = "pyav",
+    decoder: Decoder = "pyav",
     threads: int = 0,
 ) -> FrameSource:
     """Open anything that shows a video.

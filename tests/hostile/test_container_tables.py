@@ -58,16 +58,16 @@ def in_order(path):
         return found, bool(source.shortfall(len(found)) or source.corrupt_frames)
 
 
-def assert_right(path, wanted, backend="pyav", *, same_pictures):
+def assert_right(path, wanted, decoder="pyav", *, same_pictures):
     """Read frames in several ways; a refusal in one line is right, too."""
     try:
         found, reported = in_order(path)
         assert reported or found == wanted or not same_pictures, "reading in order gives other pictures"
         rng = random.Random(0)
-        with open_frames(path, backend) as source:
+        with open_frames(path, decoder) as source:
             assert len(source) == len(found)
             for i in [rng.randrange(len(found)) for _ in range(12)]:
-                with open_frames(path, backend) as fresh:
+                with open_frames(path, decoder) as fresh:
                     for reader in (source, fresh):
                         right = checksum(reader.read([i])[0]) == found[i]
                         # pictures concealed after damage depend on what was decoded before, and are reported
@@ -80,7 +80,7 @@ def variants(containers, name, path):
     return getattr(containers, FILES[name][0])(path.read_bytes())
 
 
-def try_all(cases, containers, name, path, folder, backend="pyav"):
+def try_all(cases, containers, name, path, folder, decoder="pyav"):
     wanted, reported = in_order(path)
     assert len(wanted) == FRAMES and not reported
     for case, data in variants(containers, name, path):
@@ -88,7 +88,7 @@ def try_all(cases, containers, name, path, folder, backend="pyav"):
         damaged.write_bytes(data)
         with cases.case(f"{name} {case}"):
             # the tables of MP4 are all there is to say where and when its pictures are
-            assert_right(damaged, wanted, backend, same_pictures=FILES[name][0] != "mp4")
+            assert_right(damaged, wanted, decoder, same_pictures=FILES[name][0] != "mp4")
         damaged.unlink()
     cases.check()
 
@@ -145,8 +145,8 @@ def test_every_way_to_damage_a_table(cases, whole, containers, tmp_path, name):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["mpeg4_avi", "mpeg4_mp4"])
-@pytest.mark.parametrize("backend", ["decord", "torchcodec"])
-def test_other_backends_are_right_or_refuse(cases, whole, containers, tmp_path, name, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    try_all(cases, containers, name, whole(name), tmp_path, backend)
+@pytest.mark.parametrize("decoder", ["decord", "torchcodec"])
+def test_other_decoders_are_right_or_refuse(cases, whole, containers, tmp_path, name, decoder):
+    if importlib.util.find_spec(decoder) is None:
+        pytest.skip(f"{decoder} is not installed")
+    try_all(cases, containers, name, whole(name), tmp_path, decoder)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from saliency.errors import InputError
-from saliency.io import optional_backends
+from saliency.io import optional_decoders
 from saliency.io.frames import open_frames
 from saliency.io.images import ImageFolder, list_images, read_image
 from saliency.io.stamped import RECIPES, Recipe, read_stamp, scene, write_stamped
@@ -300,7 +300,7 @@ def test_fifo_is_refused(tmp_path):
         open_frames(tmp_path / "pipe.mp4")
 
 
-def test_unknown_backend_and_needless_fps(stamped):
+def test_unknown_decoder_and_needless_fps(stamped):
     with pytest.raises(InputError, match="choose pyav"):
         open_frames(stamped("h264_gop12"), "cv2")
     with pytest.raises(InputError, match="leave fps out"):
@@ -439,17 +439,17 @@ def test_huge_image_is_refused(tmp_path):
         open_frames(tmp_path / "huge.png")
 
 
-# --- optional backends ------------------------------------------------------------------------------------
+# --- optional decoders ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("backend", "install"), [("decord", "pip install decord"), ("torchcodec", r"'video-saliency\[torchcodec\]'")]
+    ("decoder", "install"), [("decord", "pip install decord"), ("torchcodec", r"'video-saliency\[torchcodec\]'")]
 )
-def test_missing_package_is_said_late_and_clearly(stamped, monkeypatch, backend, install):
+def test_missing_package_is_said_late_and_clearly(stamped, monkeypatch, decoder, install):
     for name in ("decord", "torchcodec", "torchcodec.decoders"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(InputError, match=install) as error:
-        open_frames(stamped("h264_gop12"), backend)
+        open_frames(stamped("h264_gop12"), decoder)
     one_line(error)
 
 
@@ -496,7 +496,7 @@ def test_decord_reads_what_it_reads_well(stamped, fake_decord):
     ],
 )
 def test_decord_refuses_what_it_misreads(stamped, fake_decord, name):
-    with pytest.raises(InputError, match=r"decord .*; use backend pyav") as error:
+    with pytest.raises(InputError, match=r"decord .*; use decoder pyav") as error:
         open_frames(stamped(name), "decord")
     one_line(error)
 
@@ -512,7 +512,7 @@ def test_decord_that_hangs_is_left_behind(stamped, fake_decord, monkeypatch):
 
     release = threading.Event()
     fake_decord.wait = release.wait
-    monkeypatch.setattr(optional_backends, "DECORD_TIMEOUT", 0.2)
+    monkeypatch.setattr(optional_decoders, "DECORD_TIMEOUT", 0.2)
     with open_frames(stamped("h264_gop12"), "decord") as source, pytest.raises(InputError, match="hangs"):
         source.read([0])
     release.set()
@@ -522,7 +522,7 @@ def test_decord_that_hangs_is_left_behind(stamped, fake_decord, monkeypatch):
 def test_torchcodec_refuses_what_it_misreads(stamped, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "torchcodec", types.ModuleType("torchcodec"))
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", types.ModuleType("torchcodec.decoders"))
-    with pytest.raises(InputError, match=r"torchcodec .*; use backend pyav") as error:
+    with pytest.raises(InputError, match=r"torchcodec .*; use decoder pyav") as error:
         open_frames(stamped(name), "torchcodec")
     one_line(error)
 
@@ -539,16 +539,16 @@ EXACT = {
         "mpeg4_gaps_avi", "msmpeg4_asf", "mjpeg_avi", "ffv1_mkv", "gif",
     },
 }  # fmt: skip
-"""Backend -> the files it must read exactly; every other one it must refuse."""
+"""Decoder -> the files it must read exactly; every other one it must refuse."""
 
 
-def need(backend, path):
-    """Skip where a backend cannot be there: not installed, or torchcodec without FFmpeg's libraries."""
-    if importlib.util.find_spec("av" if backend == "pyav" else backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    if backend == "torchcodec":
+def need(decoder, path):
+    """Skip where a decoder cannot be there: not installed, or torchcodec without FFmpeg's libraries."""
+    if importlib.util.find_spec("av" if decoder == "pyav" else decoder) is None:
+        pytest.skip(f"{decoder} is not installed")
+    if decoder == "torchcodec":
         try:
-            open_frames(path, backend).close()
+            open_frames(path, decoder).close()
         except InputError as error:
             if "needs FFmpeg's shared libraries" in str(error):
                 pytest.skip(str(error))
@@ -556,16 +556,16 @@ def need(backend, path):
 
 
 @pytest.mark.parametrize("name", list(RECIPES))
-@pytest.mark.parametrize("backend", list(EXACT))
-def test_a_backend_reads_its_files_exactly_and_refuses_the_others(stamped, backend, name):
-    need(backend, stamped("h264_gop12"))
-    if name not in EXACT[backend]:
-        with pytest.raises(InputError, match="use backend pyav") as error:
-            open_frames(stamped(name), backend)
+@pytest.mark.parametrize("decoder", list(EXACT))
+def test_a_decoder_reads_its_files_exactly_and_refuses_the_others(stamped, decoder, name):
+    need(decoder, stamped("h264_gop12"))
+    if name not in EXACT[decoder]:
+        with pytest.raises(InputError, match="use decoder pyav") as error:
+            open_frames(stamped(name), decoder)
         one_line(error)
         return
     first = RECIPES[name].hidden
-    with open_frames(stamped(name), backend) as source:
+    with open_frames(stamped(name), decoder) as source:
         assert numbers(source, source.iterate()) == list(range(first, first + FRAMES))
         wanted = [FRAMES - 1, 0, 17, 18, 5]
         assert numbers(source, source.read(wanted)) == [first + i for i in wanted]
@@ -596,4 +596,4 @@ def test_torchcodec_without_its_libraries_is_said(stamped, monkeypatch, report, 
     monkeypatch.setitem(sys.modules, "torchcodec.decoders", module)
     with pytest.raises(InputError, match=said) as error:
         open_frames(stamped("h264_gop12"), "torchcodec")
-    assert "use backend pyav" in one_line(error)
+    assert "use decoder pyav" in one_line(error)

@@ -36,7 +36,7 @@ _CHUNK = 32
 
 
 class _ProbedFrames(FrameSource):
-    """What both backends share: PyAV looks at the file first, then the other package decodes it."""
+    """What both decoders share: PyAV looks at the file first, then the other package decodes it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class _ProbedFrames(FrameSource):
             self._missing = probe.shortfall(self._count)
             probe.try_keyframes()
             if probe.kind.contradictory:
-                raise InputError(f"{path}: its tables of times or keyframes are wrong; use backend pyav")
+                raise InputError(f"{path}: its tables of times or keyframes are wrong; use decoder pyav")
             self._refuse(probe)
 
     @abstractmethod
@@ -58,7 +58,7 @@ class _ProbedFrames(FrameSource):
 
     def _refuse_container(self, found: str, package: str, exact: frozenset[str]) -> None:
         if found not in exact:
-            raise InputError(f"{self.path}: {package} does not read {found} files to the frame; use backend pyav")
+            raise InputError(f"{self.path}: {package} does not read {found} files to the frame; use decoder pyav")
 
     @abstractmethod
     def _fetch(self, indices: list[int]) -> np.ndarray:
@@ -87,7 +87,7 @@ class _ProbedFrames(FrameSource):
         frames = self._fetch(wanted)
         if frames.shape != (len(wanted), *self.size, 3):
             raise InputError(
-                f"{self.path}: frames came as {frames.shape[1:]}, expected {(*self.size, 3)}; use backend pyav"
+                f"{self.path}: frames came as {frames.shape[1:]}, expected {(*self.size, 3)}; use decoder pyav"
             )
         return frames
 
@@ -110,21 +110,21 @@ class DecordFrames(_ProbedFrames):
         super().__init__(path)
         found = len(self._guarded(self._open))
         if found != self._count:
-            raise InputError(f"{path}: decord counts {found} frames, not {self._count}; use backend pyav")
+            raise InputError(f"{path}: decord counts {found} frames, not {self._count}; use decoder pyav")
 
     def _refuse(self, probe: PyAVFrames) -> None:
         kind = probe.kind
         self._refuse_container(kind.container, "decord", DECORD_CONTAINERS)
         if kind.container == "avi" and kind.b_frames:
-            raise InputError(f"{self.path}: decord misreads AVI files with B-frames; use backend pyav")
+            raise InputError(f"{self.path}: decord misreads AVI files with B-frames; use decoder pyav")
         if kind.hidden_frames:
-            raise InputError(f"{self.path}: decord ignores the file's edit list; use backend pyav")
+            raise InputError(f"{self.path}: decord ignores the file's edit list; use decoder pyav")
         if kind.open_gops:
-            raise InputError(f"{self.path}: decord misreads open GOPs; use backend pyav")
+            raise InputError(f"{self.path}: decord misreads open GOPs; use decoder pyav")
         if kind.lands_early:
-            raise InputError(f"{self.path}: decord misreads files without a way to each keyframe; use backend pyav")
+            raise InputError(f"{self.path}: decord misreads files without a way to each keyframe; use decoder pyav")
         if self._missing is not None:
-            raise InputError(f"{self.path}: is damaged and decord would not notice; use backend pyav")
+            raise InputError(f"{self.path}: is damaged and decord would not notice; use decoder pyav")
 
     def _open(self) -> Any:
         return self._decord.VideoReader(str(self.path), ctx=self._decord.cpu(0), num_threads=1)
@@ -146,10 +146,10 @@ class DecordFrames(_ProbedFrames):
         thread.start()
         thread.join(DECORD_TIMEOUT)
         if thread.is_alive():
-            raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use backend pyav")
+            raise InputError(f"{self.path}: decord hangs ({DECORD_TIMEOUT:.0f} s); use decoder pyav")
         if "error" in outcome:
             reason = re.split(r"(?i)error:? ", _first_line(outcome["error"]))[-1]  # behind the place in its source
-            raise InputError(f"{self.path}: decord cannot read it ({reason}); use backend pyav") from outcome["error"]
+            raise InputError(f"{self.path}: decord cannot read it ({reason}); use decoder pyav") from outcome["error"]
         return outcome["value"]
 
     def close(self) -> None:
@@ -168,21 +168,21 @@ class TorchCodecFrames(_ProbedFrames):
             )
         except (RuntimeError, ValueError) as error:
             if "Could not load libtorchcodec" in str(error):
-                raise InputError(f"backend torchcodec {_unloadable(str(error))} or use backend pyav") from error
+                raise InputError(f"decoder torchcodec {_unloadable(str(error))} or use decoder pyav") from error
             reason = _first_line(error)
-            raise InputError(f"{path}: torchcodec cannot read it ({reason}); use backend pyav") from error
+            raise InputError(f"{path}: torchcodec cannot read it ({reason}); use decoder pyav") from error
         found = len(self._decoder)
         if found != self._count:
-            raise InputError(f"{path}: torchcodec counts {found} frames, not {self._count}; use backend pyav")
+            raise InputError(f"{path}: torchcodec counts {found} frames, not {self._count}; use decoder pyav")
 
     def _refuse(self, probe: PyAVFrames) -> None:
         self._refuse_container(probe.kind.container, "torchcodec", TORCHCODEC_CONTAINERS)
         if probe.kind.container == "avi" and probe.kind.b_frames:
-            raise InputError(f"{self.path}: torchcodec misreads AVI files with B-frames; use backend pyav")
+            raise InputError(f"{self.path}: torchcodec misreads AVI files with B-frames; use decoder pyav")
         if probe.kind.container == "matroska" and probe.kind.open_gops:
-            raise InputError(f"{self.path}: torchcodec loses the end of Matroska open GOPs; use backend pyav")
+            raise InputError(f"{self.path}: torchcodec loses the end of Matroska open GOPs; use decoder pyav")
         if self._missing is not None:
-            raise InputError(f"{self.path}: is damaged and torchcodec would not notice; use backend pyav")
+            raise InputError(f"{self.path}: is damaged and torchcodec would not notice; use decoder pyav")
 
     def _fetch(self, indices: list[int]) -> np.ndarray:
         if self._decoder is None:
@@ -191,7 +191,7 @@ class TorchCodecFrames(_ProbedFrames):
             return self._decoder.get_frames_at(indices).data.numpy()
         except (RuntimeError, IndexError, ValueError) as error:
             reason = _first_line(error)
-            raise InputError(f"{self.path}: torchcodec cannot decode it ({reason}); use backend pyav") from error
+            raise InputError(f"{self.path}: torchcodec cannot decode it ({reason}); use decoder pyav") from error
 
     def close(self) -> None:
         """Drop the decoder."""
@@ -205,7 +205,7 @@ def _need(module: str, install: str) -> ModuleType:
     except (ImportError, OSError, RuntimeError) as error:  # torchcodec raises RuntimeError without FFmpeg
         name = module.partition(".")[0]
         raise InputError(
-            f"backend {name} cannot be imported ({_first_line(error)}); {install} or use backend pyav"
+            f"decoder {name} cannot be imported ({_first_line(error)}); {install} or use decoder pyav"
         ) from error
 
 
