@@ -15,9 +15,11 @@ where the tracker saw no eye.
 
 import csv
 import fnmatch
+import glob
 import logging
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -120,20 +122,25 @@ class Folder:
         Raises:
             InputError: unknown split, no video, or maps that do not fit the frames.
         """
+        there = self.names()
+        return [self.video(name, there[name]) for name in self.chosen(split, tuple(there))]
+
+    def chosen(self, split: str, names: Sequence[str]) -> list[str]:
+        """Return which of these videos belong to a split, in their order.
+
+        Raises:
+            InputError: unknown split, or a name or pattern that none of them has.
+        """
         if split not in self.splits:
             raise InputError(
                 f"{self.root} has no split '{split}'; name its videos in `splits`{nearest(split, self.splits)}"
             )
-        there = self.names()
         patterns = [pattern.strip() for pattern in self.splits[split].split(",") if pattern.strip()]
         for pattern in patterns:
-            if not fnmatch.filter(there, pattern):
-                raise InputError(f"{self.root / 'videos'}: holds no video called '{pattern}'{nearest(pattern, there)}")
-        return [
-            self.video(name, path)
-            for name, path in there.items()
-            if any(fnmatch.fnmatchcase(name, p) for p in patterns)
-        ]
+            if not fnmatch.filter(names, pattern):
+                known = f"{self.root / 'videos'}: holds no video called '{pattern}'"
+                raise InputError(f"{known}{nearest(pattern, names)}")
+        return [name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
     def view(self, spec: InputSpec) -> InputSpec:
         """Return the clip a model gets: its own."""
@@ -185,6 +192,63 @@ class Folder:
             gaze=gaze if has_gaze else None,
             sigma=self.sigma * size[1],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What a folder of videos holds, by the names of its files alone.
+
+    Attributes:
+        root: the folder.
+        ready: names of the videos that have ground truth, in order.
+        lacking: name of a video -> what it lacks.
+        stray: gaze files and folders of maps that belong to no video.
+    """
+
+    root: Path
+    ready: tuple[str, ...]
+    lacking: dict[str, str]
+    stray: tuple[Path, ...]
+
+    def complaints(self) -> list[str]:
+        """Say in a line each what is left out, and why."""
+        lines = [f"{self.root / 'videos' / name}: left out, lacks {what}" for name, what in self.lacking.items()]
+        return lines + [f"{path}: belongs to no video in {self.root / 'videos'}" for path in self.stray]
+
+
+def inventory(root: Path) -> Inventory:
+    """List the videos of a folder, what they lack, and what belongs to none of them.
+
+    Raises:
+        InputError: there is no folder of videos, or none of them has ground truth.
+    """
+    names = list(Folder(root=root).names())
+    lacking: dict[str, str] = {}
+    for name in names:
+        has_maps, has_fixations = ((root / kind / name).is_dir() for kind in ("maps", "fixations"))
+        if not (root / "gaze" / f"{name}.csv").is_file() and not (has_maps and has_fixations):
+            beside = [f"{kind}/{name}" for kind, has in (("maps", has_maps), ("fixations", has_fixations)) if not has]
+            lacking[name] = f"gaze/{name}.csv (or {' and '.join(beside)})"
+    known = set(names)
+    stray = [path for path in sorted((root / "gaze").glob("*.csv")) if path.stem not in known]
+    stray += [p for kind in ("maps", "fixations") for p in sorted((root / kind).glob("*/")) if p.name not in known]
+    ready = tuple(name for name in names if name not in lacking)
+    if not ready:
+        first = next(iter(lacking.items()), None)
+        what = f"{first[0]} lacks {first[1]}" if first else f"put videos into {root / 'videos'}"
+        raise InputError(f"{root}: holds no video with ground truth; {what}")
+    return Inventory(root=root, ready=ready, lacking=lacking, stray=tuple(stray))
+
+
+def as_patterns(names: Sequence[str]) -> str:
+    """Return what `Folder.splits` takes for just these videos.
+
+    Raises:
+        InputError: a name holds a comma, which separates names.
+    """
+    if odd := next((name for name in names if "," in name), None):
+        raise InputError(f"video '{odd}' has a comma in its name, which separates names; rename it")
+    return ",".join(glob.escape(name) for name in names)
 
 
 def map_list(folder: Path, num_frames: int, size: tuple[int, int]) -> tuple[Path, ...]:

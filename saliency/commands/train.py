@@ -1,4 +1,4 @@
-"""Train the models of a config file: `saliency train configs/mini_tmfi_vinet.py`."""
+"""Train the models of a config, or one model on a folder of your own: `saliency train mini_tmfi_vinet`, `--data`."""
 
 import logging
 from collections.abc import Sequence
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Train the models of a config file.
+    """Train the models of a config file, or one model on a folder of your own.
 
     Attributes:
         config: name of a config (mini_tmfi_vinet, or with a variant imagenet_bi_kd:vit_b_vit_s), a .py file with a
-            function config(), or the config.json of a run.
+            function config(), or the config.json of a run; left out with --data.
         set: changes of the config, e.g. train.batch_size=8 learners.vinet_s.optimizer.lr=1e-4.
+        data: folder of your own videos (videos/ and gaze/, or maps/ and fixations/) or photographs; trains on it
+            without a config (docs/own-data.md).
+        model: with --data: vinet_s-small (the default), vinet_a-small, tmfi_net-small, appearance, or full size
+            vinet_s, vinet_a, tmfi_net.
+        from_: with --data: adapt these weights, default or what --weights takes elsewhere, in a few small steps; the
+            mean of the weights before and after is kept.
+        splits: with --data: names of videos, e.g. train=a,b val=c*; every fifth is validated on otherwise.
         out: folder of the run; default runs/NAME.
         resume: go on with what the folder holds.
         force: resume although the config has changed.
@@ -33,8 +40,12 @@ class Arguments:
         options: list every option of the config with its type and value, and exit.
     """
 
-    config: tyro.conf.Positional[Path]
+    config: tyro.conf.Positional[Path | None] = None
     set: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[KEY.PATH=VALUE ...]")] = ()
+    data: Path | None = None
+    model: str = ""
+    from_: Annotated[str, tyro.conf.arg(name="from")] = ""
+    splits: tuple[str, ...] = ()
     out: Path | None = None
     resume: bool = False
     force: bool = False
@@ -50,13 +61,13 @@ def main(words: Sequence[str]) -> int:
     from rich.logging import RichHandler
 
     from saliency.config import overrides
-    from saliency.config.load import load_run
     from saliency.runtime.interrupt import Interrupted
     from saliency.training.dry_run import with_synthetic_data
     from saliency.training.seeds import train_seeds
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    run = overrides.apply(load_run(arguments.config), arguments.set)
+    run, changes = chosen_run(arguments)
+    run = overrides.apply(run, changes)
     if arguments.options:
         for path, kind, value in overrides.options(run):
             print(f"{path}={value}  ({kind})")
@@ -81,6 +92,34 @@ def main(words: Sequence[str]) -> int:
         logging.getLogger(__name__).warning("%s; go on with --resume", request)
         return request.exit_status
     return 0
+
+
+def chosen_run(arguments: Arguments) -> "tuple[Run, Sequence[str]]":
+    """Return the run that is asked for, and the changes to apply to it.
+
+    Raises:
+        InputError: neither a config nor a folder is named, or both.
+    """
+    if arguments.data is None:
+        for name, value in (("model", arguments.model), ("from", arguments.from_), ("splits", arguments.splits)):
+            if value:
+                raise InputError(
+                    f"--{name} goes with --data FOLDER; in a config it is a setting (--options lists them)"
+                )
+        if arguments.config is None:
+            raise InputError("name a config (mini_tmfi_vinet), or a folder of your own with --data FOLDER")
+        from saliency.config.load import load_run
+
+        return load_run(arguments.config), arguments.set
+    # without a config the first change stands in its place
+    changes = (*([] if arguments.config is None else [str(arguments.config)]), *arguments.set)
+    if config := next((word for word in changes if "=" not in word), None):
+        raise InputError(f"give a config ({config}) or --data {arguments.data}, not both")
+    from saliency.commands.splits import parse_splits
+    from saliency.recipes.own_data import own_run
+
+    splits = parse_splits(arguments.splits)
+    return own_run(arguments.data, model=arguments.model, start=arguments.from_, splits=splits), changes
 
 
 def rehearse(run: "Run", steps: int) -> None:

@@ -26,9 +26,24 @@ def follow(average: nn.Module, model: nn.Module, ema: float, step: int) -> None:
 
     Counters and other whole numbers are copied.
     """
-    share = 1 - keep(ema, step)
-    own, theirs = _tensors(average), _tensors(model)
-    for name, tensor in own.items():
+    _move(average, model, 1 - keep(ema, step))
+
+
+@torch.no_grad()
+def mean_of(before: nn.Module, after: nn.Module, share: float) -> nn.Module:
+    """Return a model with the weights and buffers of ``(1 - share) * before + share * after``, in eval mode.
+
+    Counters and other whole numbers are those of `after`.
+    """
+    mean = copy_of(before)
+    _move(mean, after, share)
+    return mean
+
+
+def _move(own: nn.Module, other: nn.Module, share: float) -> None:
+    """Move weights and buffers by a share of the way to another model's; whole numbers all the way."""
+    theirs = _tensors(other)
+    for name, tensor in _tensors(own).items():
         if tensor.is_floating_point():
             tensor.lerp_(theirs[name], share)
         else:
