@@ -12,10 +12,13 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` brings
     from saliency.api import (
         Map,
+        Maps,
         Model,
+        ModelMean,
         evaluate,
         list_metrics,
         list_models,
+        load_ensemble,
         load_model,
         open_video,
         predict,
@@ -25,11 +28,14 @@ if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` brings
 
 __all__ = [
     "Map",
+    "Maps",
     "Model",
+    "ModelMean",
     "__version__",
     "evaluate",
     "list_metrics",
     "list_models",
+    "load_ensemble",
     "load_model",
     "open_video",
     "predict",

@@ -1,16 +1,15 @@
 """The functions behind `import saliency`: load a model, predict, score, evaluate, train."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from saliency.errors import InputError
-from saliency.inference.model import Map, Model, load_model
+from saliency.inference.model import Map, Maps, Model, ModelMean, Size, load_ensemble, load_model
 from saliency.inference.zoo import list_models as _entries
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
@@ -19,10 +18,13 @@ from saliency.metrics import frame as metric_table
 
 __all__ = [
     "Map",
+    "Maps",
     "Model",
+    "ModelMean",
     "evaluate",
     "list_metrics",
     "list_models",
+    "load_ensemble",
     "load_model",
     "open_video",
     "predict",
@@ -74,13 +76,24 @@ def open_video(source: Source, *, fps: float | None = None, allow_network: bool 
     return open_source(source, fps=fps, allow_network=allow_network)
 
 
-def predict(source: Source, model: Model | str | Path | None = None, **options: Any) -> Iterator[Map]:
+def predict(
+    source: Source,
+    model: Model | ModelMean | str | Path | None = None,
+    *,
+    every: int = 1,
+    batch_size: int | None = None,
+    size: Size = "source",
+    allow_network: bool = False,
+) -> Maps:
     """Return the maps of a video: `load_model` and `Model.predict` in one call.
 
     Args:
         source: what `Model.predict` takes.
-        model: a loaded model, or what `load_model` takes.
-        **options: of `Model.predict` (``every``, ``batch_size``, ``size``, ``allow_network``).
+        model: a loaded model (or the mean of several), or what `load_model` takes.
+        every: predict each `every`-th frame only, from the first on.
+        batch_size: clips computed at once; lower it when memory runs out.
+        size: of the maps: that of the source, the one the model computes, or (H, W).
+        allow_network: whether an address may be opened.
 
     Raises:
         InputError: as `load_model` and `Model.predict`.
@@ -90,7 +103,8 @@ def predict(source: Source, model: Model | str | Path | None = None, **options: 
         >>> for map in saliency.predict("clip.mp4"):  # doctest: +SKIP
         ...     print(map.frame, map.time, map.values.max())
     """
-    return (model if isinstance(model, Model) else load_model(model)).predict(source, **options)
+    loaded = model if isinstance(model, Model | ModelMean) else load_model(model)
+    return loaded.predict(source, every=every, batch_size=batch_size, size=size, allow_network=allow_network)
 
 
 def score(

@@ -5,6 +5,8 @@ import importlib
 import subprocess
 import sys
 import threading
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 import saliency
 from saliency.errors import InputError
 from saliency.inference.model import as_density
+from saliency.io.frame_source import FrameSource
 from saliency.io.stamped import Recipe, write_stamped
 from saliency.io.weights import save_model
 from saliency.metrics import frame as metric_table
@@ -205,3 +208,77 @@ def test_arrays_give_the_maps_of_the_file(clip, weights):
 def test_maps_of_any_size(clip, weights, size, shape):
     for m in saliency.predict(clip, weights, every=6, size=size):
         assert m.values.shape == shape and m.values.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_the_mean_of_two_models(clip, weights, tmp_path):
+    torch.manual_seed(1)
+    config = ViNetSConfig(input=InputSpec(length=4, size=(32, 64)), width=0.125)
+    save_model(tmp_path / "other.safetensors", config.build(), config)
+    both = saliency.load_ensemble([weights, tmp_path / "other.safetensors"], weights=[3, 1], device="cpu")
+    assert both.name == "tiny + other"
+    a, b = (list(model.predict(clip, size="model")) for model in both.models)
+    for one, other, mean in zip(a, b, saliency.predict(clip, both, size="model"), strict=True):
+        np.testing.assert_allclose(mean.values, 0.75 * one.values + 0.25 * other.values, atol=1e-7)
+    with pytest.raises(InputError, match="2 models need as many weights above 0"):
+        saliency.load_ensemble([weights, weights], weights=[1], device="cpu")
+    with pytest.raises(InputError, match="takes a list of models"):
+        saliency.load_ensemble("vinet_s")
+
+
+def test_maps_are_closed_early(clip, weights):
+    with saliency.predict(clip, weights) as maps:
+        assert next(maps).frame == 0
+    with pytest.raises(StopIteration):
+        next(maps)
+
+
+def test_a_closed_model_says_so(clip, weights):
+    with saliency.load_model(weights, device="cpu") as model:
+        assert next(model.predict(clip)).frame == 0
+    with pytest.raises(InputError, match="the model tiny was closed; load it again"):
+        model.predict(clip)
+
+
+class Counting(FrameSource):
+    """Frames made as they are asked for; counts how many are alive at once."""
+
+    path, fps, size = Path("counting"), 30.0, SIZE
+
+    def __init__(self, frames: int) -> None:
+        self._frames, self.alive, self.most = frames, weakref.WeakSet(), 0
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def read(self, indices):
+        raise AssertionError("never searched")
+
+    def iterate(self, start=0, stop=None):
+        for i in range(self._frames):
+            frame = np.full((*SIZE, 3), i % 256, np.uint8).view(Weak)
+            self.alive.add(frame)
+            self.most = max(self.most, len(self.alive))
+            yield frame
+
+    def close(self) -> None:
+        pass
+
+
+class Weak(np.ndarray):
+    __hash__ = object.__hash__  # as a member of a set of weak references
+
+
+def test_memory_does_not_depend_on_the_length(weights):
+    most = {}
+    with saliency.load_model(weights, device="cpu") as model:
+        for frames in (60, 240):
+            source = Counting(frames)
+            assert sum(1 for _ in model.predict(source, size="model")) == frames
+            most[frames] = source.most
+    assert most[240] <= most[60] + 2 < 45
+
+
+def test_the_card_comes_with_the_model():
+    card = saliency.load_model(device="cpu").card
+    assert card is not None and card.licences["weights"] and card.not_for
+    assert saliency.load_model("mini_vinet_a", device="cpu").card is None

@@ -1,15 +1,17 @@
 """A model ready to use: `load_model()` and a video in, maps out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 
 from saliency.errors import InputError
+from saliency.inference.card import Card, card_of
+from saliency.inference.ensemble import Ensemble
 from saliency.inference.predictor import Predictor
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
@@ -17,6 +19,9 @@ from saliency.io.sources import Source, open_source
 from saliency.io.transforms import resize_map
 from saliency.runtime.distributed import pick_device
 from saliency.types import InputSpec, ModelConfig
+
+Size: TypeAlias = Literal["source", "model"] | tuple[int, int]
+"""Of maps: that of the source, the one the model computes, or (H, W)."""
 
 BATCH_SIZE = 4
 """Clips computed at once unless told otherwise."""
@@ -38,11 +43,97 @@ class Map:
     values: np.ndarray = field(repr=False)
 
 
+class Maps(Iterator[Map]):
+    """The maps of a video, each computed when it is asked for.
+
+    A context manager: what was opened for them is closed at its end, or after the last map.
+    """
+
+    def __init__(self, maps: Iterator[Map], opened: FrameSource | None) -> None:
+        self._maps, self._opened = maps, opened
+
+    def __next__(self) -> Map:
+        try:
+            return next(self._maps)
+        except BaseException:  # the end among them
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Compute no more maps, and close the source unless the caller had opened it."""
+        close = getattr(self._maps, "close", None)
+        if close is not None:
+            close()
+        if self._opened is not None:
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close()
+
+
+class Predicting:
+    """What a model and the mean of several share: from a video to its maps."""
+
+    __slots__ = ()
+
+    def predictor(self, batch_size: int = BATCH_SIZE) -> Predictor | Ensemble:
+        """Return what makes maps, for use with `saliency.inference.render.render`.
+
+        Args:
+            batch_size: clips computed at once.
+
+        Raises:
+            InputError: the model was closed.
+        """
+        raise NotImplementedError
+
+    def predict(
+        self,
+        source: Source,
+        *,
+        every: int = 1,
+        batch_size: int | None = None,
+        size: Size = "source",
+        allow_network: bool = False,
+    ) -> Maps:
+        """Return the maps of a video, one after the other; memory does not grow with the video.
+
+        Several threads may do so at once with one model.
+
+        Args:
+            source: path of a video file, an image or a folder of images; uint8 RGB array or tensor (T, H, W, 3), or one
+                picture (H, W, 3); a list of pictures; the number of a camera; an address ``rtsp://`` or ``http(s)://``;
+                or an open `FrameSource`, which stays open.
+            every: predict each `every`-th frame only, from the first on.
+            batch_size: clips computed at once; lower it when memory runs out.
+            size: of the maps: that of the source, the one the model computes, or (H, W).
+            allow_network: whether an address may be opened.
+
+        Returns:
+            An iterator over a `Map` for each predicted frame, in order.
+
+        Raises:
+            InputError: the source cannot be read, a frame cannot be decoded, or a number is too small.
+        """
+        if every < 1:
+            raise InputError(f"every must be at least 1, got {every}")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        if not isinstance(size, str) and (len(size) != 2 or min(size) < 1):
+            raise InputError(f"size must be 'source', 'model' or (height, width), got {size}")
+        predictor = self.predictor(batch_size or BATCH_SIZE)
+        frames = open_source(source, allow_network=allow_network)
+        return Maps(_maps(predictor, frames, every, size), None if frames is source else frames)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Predicting):
     """A model with its weights on a device; `load_model` makes one.
 
-    Several threads may predict with one model at once.
+    Several threads may predict with one model at once. A context manager: at its end the weights leave the memory.
 
     Attributes:
         name: of the model, or of its weights file.
@@ -65,61 +156,62 @@ class Model:
         """The clip that the network sees around each frame."""
         return self.config.input
 
-    def predict(
-        self,
-        source: Source,
-        *,
-        every: int = 1,
-        batch_size: int | None = None,
-        size: Literal["source", "model"] | tuple[int, int] = "source",
-        allow_network: bool = False,
-    ) -> Iterator[Map]:
-        """Return the maps of a video, one after the other; memory does not grow with the video.
+    @property
+    def card(self) -> Card | None:
+        """What the model learned from, its licences, what it is good for and what not; None if its file is silent."""
+        return card_of(self.metadata, self.name)
 
-        Args:
-            source: path of a video file, an image or a folder of images; uint8 RGB array or tensor (T, H, W, 3), or one
-                picture (H, W, 3); a list of pictures; the number of a camera; an address ``rtsp://`` or ``http(s)://``;
-                or an open `FrameSource`, which stays open.
-            every: predict each `every`-th frame only, from the first on.
-            batch_size: clips computed at once; lower it when memory runs out.
-            size: of the maps: that of the source, the one the model computes, or (H, W).
-            allow_network: whether an address may be opened.
+    def predictor(self, batch_size: int = BATCH_SIZE) -> Predictor:
+        """Return what makes maps; see `Predicting.predictor`."""
+        if any(weight.is_meta for weight in self.network.parameters()):
+            raise InputError(f"the model {self.name} was closed; load it again")
+        return Predictor(self.network, self.input, device=self.device, batch_size=batch_size)
 
-        Yields:
-            A `Map` for each predicted frame, in order.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises:
-            InputError: the source cannot be read, a frame cannot be decoded, or a number is too small.
-        """
-        if every < 1:
-            raise InputError(f"every must be at least 1, got {every}")
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        if not isinstance(size, str) and (len(size) != 2 or min(size) < 1):
-            raise InputError(f"size must be 'source', 'model' or (height, width), got {size}")
-        frames = open_source(source, allow_network=allow_network)
-        maps = self._maps(frames, every, batch_size or BATCH_SIZE, size)
-        return maps if frames is source else _closing(frames, maps)
-
-    def _maps(
-        self, frames: FrameSource, every: int, batch_size: int, size: Literal["source", "model"] | tuple[int, int]
-    ) -> Iterator[Map]:
-        predictor = Predictor(self.network, self.input, device=self.device, batch_size=batch_size)
-        targets = None if every == 1 else range(0, len(frames), every)
-        times = frames.timestamps
-        for number, small in predictor.maps(frames, targets):
-            wanted = frames.size if size == "source" else tuple(small.shape[-2:]) if size == "model" else size
-            yield Map(
-                frame=number,
-                time=number / frames.fps if times is None else float(times[number]),
-                values=as_density(resize_map(small, (wanted[0], wanted[1])).numpy(), number),
-            )
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.network.to("meta")
 
 
-def _closing(frames: FrameSource, maps: Iterator[Map]) -> Iterator[Map]:
-    """Yield the maps; the source that was opened for them is closed after the last."""
-    with frames:
-        yield from maps
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMean(Predicting):
+    """Several models as one: the mean of their densities; `load_ensemble` makes one.
+
+    Attributes:
+        models: at least one.
+        weights: of the mean, one for each model, > 0; empty: equal ones.
+    """
+
+    models: tuple[Model, ...]
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise InputError("the mean of models needs at least one")
+        if self.weights and (len(self.weights) != len(self.models) or min(self.weights) <= 0):
+            raise InputError(f"{len(self.models)} models need as many weights above 0, got {self.weights}")
+
+    @property
+    def name(self) -> str:
+        """The names of all."""
+        return " + ".join(model.name for model in self.models)
+
+    def predictor(self, batch_size: int = BATCH_SIZE) -> Ensemble:
+        """Return what makes maps; see `Predicting.predictor`."""
+        return Ensemble([model.predictor(batch_size) for model in self.models], self.weights or None)
+
+
+def _maps(predictor: Predictor | Ensemble, frames: FrameSource, every: int, size: Size) -> Iterator[Map]:
+    targets = None if every == 1 else range(0, len(frames), every)
+    times = frames.timestamps
+    for number, small in predictor.maps(frames, targets):
+        wanted = frames.size if size == "source" else tuple(small.shape[-2:]) if size == "model" else size
+        yield Map(
+            frame=number,
+            time=number / frames.fps if times is None else float(times[number]),
+            values=as_density(resize_map(small, (wanted[0], wanted[1])).numpy(), number),
+        )
 
 
 def as_density(values: np.ndarray, frame: int) -> np.ndarray:
@@ -148,7 +240,8 @@ def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") 
 
     Args:
         name_or_path: a name of `saliency.list_models`, the path of a weights file (of this project, or published
-            weights of TMFI-Net, ViNet-S, ViNet, ViNet-A or STSA-Net), or None for the default model.
+            weights of TMFI-Net, ViNet-S, ViNet, ViNet-A or STSA-Net), the folder of a run, ``user/name`` of
+            huggingface.co (the extra ``hub``), or None for the default model.
         device: ``auto`` takes a GPU when there is one; ``cpu``, ``cuda``, ``cuda:1``.
 
     Raises:
@@ -172,3 +265,24 @@ def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") 
         sha256=loaded.sha256,
         device=chosen,
     )
+
+
+def load_ensemble(
+    names_or_paths: Sequence[str | Path], *, weights: Sequence[float] = (), device: str = "auto"
+) -> ModelMean:
+    """Load several models that predict as one: the mean of their densities.
+
+    ViNet-E, for one, is ``["vinet_s", "vinet_a"]``.
+
+    Args:
+        names_or_paths: each what `load_model` takes.
+        weights: of the mean, one for each model, > 0; default: equal ones.
+        device: as of `load_model`.
+
+    Raises:
+        InputError: a model cannot be loaded, none is named, or the weights do not fit.
+    """
+    if isinstance(names_or_paths, str | Path):
+        raise InputError(f"load_ensemble takes a list of models, got {names_or_paths!r}")
+    models = tuple(load_model(name, device=device) for name in names_or_paths)
+    return ModelMean(models=models, weights=tuple(weights))

@@ -11,6 +11,7 @@ import torch
 import saliency
 from saliency.backbones.pretrained import folder
 from saliency.errors import InputError, nearest
+from saliency.inference.places import is_hub_name, weights_from_hub, weights_in
 from saliency.io.weights import (
     SUFFIXES,
     LoadedModel,
@@ -122,7 +123,8 @@ def resolve(name_or_path: str | Path | None = None) -> Path:
     """Return the weights file of a model.
 
     Args:
-        name_or_path: a name of `list_models`, the path of a weights file, or None for the default model.
+        name_or_path: a name of `list_models`, the path of a weights file or of the folder of a run, ``user/name`` of
+            huggingface.co, or None for the default model.
 
     Raises:
         InputError: neither a name nor a file, or the model of that name has no weights on this machine.
@@ -133,7 +135,11 @@ def resolve(name_or_path: str | Path | None = None) -> Path:
     if entry := known.get(str(name_or_path)):
         return _weights_of(entry)
     path = Path(name_or_path)
+    if path.is_dir():
+        return weights_in(path)
     if not path.is_file():
+        if is_hub_name(str(name_or_path)):
+            return weights_from_hub(str(name_or_path))
         raise InputError(
             f"{path}: no such file, and no model of this name ({', '.join(known)}){nearest(path.name, known)}"
         )
