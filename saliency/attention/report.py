@@ -16,7 +16,7 @@ from saliency.attention.page import Contents, Thumbnail, page
 from saliency.attention.region_files import parse_regions
 from saliency.attention.table import write_table
 from saliency.errors import InputError
-from saliency.inference.outputs import Outputs, open_picture, varying_times
+from saliency.inference.outputs import MapFormat, Outputs, open_picture, varying_times
 from saliency.inference.painters import Painter
 from saliency.inference.render import MapMaker, Seen, render
 from saliency.io.atomic import write_atomic
@@ -35,11 +35,14 @@ class Wishes:
         regions: as of `saliency.attention.region_files.parse_region`.
         crop: shape of the re-framed film, such as ``"9:16"``; None: there is none.
         thumbnails: how many.
+        maps: format in which the maps are written, too: ``maps.npz``, ``maps.mp4`` or the folder ``maps``; None: they
+            are not.
     """
 
     regions: Sequence[str] = ()
     crop: str | None = None
     thumbnails: int = 0
+    maps: MapFormat | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,10 @@ def write_report(
         meter.add(seen.frame, seen.map)
         on_frame(seen)
 
-    written = render(source, predictor, Outputs(picture=folder / f"overlay{ending}"), painter=painter, on_frame=measure)
+    outputs = Outputs(
+        picture=folder / f"overlay{ending}", maps=_place_of_maps(folder, wishes.maps), map_format=wishes.maps or "png"
+    )
+    written = render(source, predictor, outputs, painter=painter, on_frame=measure)
     if not written.frames or written.picture is None:
         raise InputError(written.problem or f"{source.path}: no frame could be decoded")
     film = meter.finish(source.timestamps)
@@ -125,6 +131,12 @@ def write_report(
     with write_atomic(folder / "report.html") as file:
         file.write(page(contents))
     return Report(page=folder / "report.html", film=film, crop=crop, thumbnails=tuple(chosen), problem=written.problem)
+
+
+def _place_of_maps(folder: Path, maps: MapFormat | None) -> Path | None:
+    if maps is None:
+        return None
+    return folder / (f"maps.{maps}" if maps in ("npz", "mp4") else "maps")
 
 
 def _stored(aspect: tuple[int, int], source: FrameSource) -> tuple[int, int]:
