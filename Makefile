@@ -12,4 +12,4 @@ test:
 	pytest
 
 check-slow:
-	pytest -m "slow"
+	pytest -m "slow or browser or tutorial"

@@ -57,7 +57,7 @@ def inspect(path: Path, limits: Limits) -> Found:
         seconds = len(source) / source.fps
         if not source.still and seconds > limits.seconds:
             raise InputError(
-                f"{path}: lasts {seconds:.0f} seconds and this page takes up to {limits.seconds:g}; cut out the part "
+                f"{path}: lasts {seconds:.1f} seconds and this page takes up to {limits.seconds:g}; cut out the part "
                 "that matters, or run `saliency report` on your own computer, which has no limit"
             )
         return Found(width=width, height=height, frames=len(source), fps=source.fps, still=source.still)
