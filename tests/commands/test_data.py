@@ -1,10 +1,14 @@
 """The command that gets open data: what it prints, where it puts things, what it refuses."""
 
+import numpy as np
 import pytest
 
 from saliency.commands import data
 from saliency.errors import InputError
 from saliency.io.data_folder import data_folder, find_data
+from saliency.io.frames import open_frames
+from saliency.preparation.preview import draw_points
+from tests.datasets.test_stills import make_set
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +63,23 @@ def test_the_data_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
     assert data_folder() == tmp_path / "local/saliency/data"
+
+
+def test_preview_films_photographs_in_motion_with_their_gaze(capsys, tmp_path):
+    make_set(tmp_path / "data/real_gaze/osie")
+    film = tmp_path / "seen" / "osie.mp4"
+    words = ["preview", "osie", "--motions", "pan", "object", "--count", "2", "--cuts", "1", "--out", str(film)]
+    assert data.main(words) == 0
+    assert "2 photographs in motion, 64 frames" in capsys.readouterr().out
+    with open_frames(film) as frames:
+        assert len(frames) == 64 and frames.size == (240, 640)
+    with pytest.raises(InputError, match="did you mean 'osie'"):
+        data.main(["preview", "oise"])
+    with pytest.raises(InputError, match="'spin' is no motion"):
+        data.main(["preview", "osie", "--motions", "spin"])
+
+
+def test_a_dot_lies_on_its_point():
+    drawn = draw_points(np.zeros((20, 30, 3), np.uint8), np.array([[12.5, 7.5], [99.0, 3.0]]))
+    rows, columns = np.nonzero(drawn.any(axis=2))
+    assert (columns.mean(), rows.mean()) == (12, 7)
