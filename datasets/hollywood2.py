@@ -10,15 +10,14 @@ over the whole clip, so they do not start at 1 and there are gaps between shots.
 747 clips (2699 shots) are for training, 884 (3558) for testing. There is no official validation split.
 """
 
-import hashlib
 import logging
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from saliency.data.folders import find_root
+from saliency.data.held_out import held_out
 from saliency.data.map_files import JoinedVideo, MapFilesVideo, frames_and_maps
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
@@ -130,14 +129,3 @@ def list_shots(folder: Path) -> dict[str, list[int]]:
     if not clips:
         raise InputError(f"{folder}: holds no shot; expected {TREE}")
     return {name: sorted(clips[name]) for name in sorted(clips)}
-
-
-def held_out(names: Sequence[str], count: int) -> frozenset[str]:
-    """Choose `count` names by the sha256 of each: the same ones whatever else is there.
-
-    Raises:
-        InputError: `count` leaves nothing to train on.
-    """
-    if count >= len(names):
-        raise InputError(f"held_out={count} of {len(names)} training videos leaves none to train on; hold out fewer")
-    return frozenset(sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())[:count])

@@ -16,11 +16,11 @@ from typing import Literal
 
 import saliency
 from saliency.data.folders import find_root
+from saliency.data.held_out import held_out
 from saliency.data.map_files import MapFilesVideo, frames_and_maps
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import SOURCE
-from saliency.datasets.hollywood2 import held_out
 from saliency.errors import InputError
 from saliency.types import InputSpec
 

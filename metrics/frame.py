@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from saliency.errors import InputError, nearest
+from saliency.metrics.aim import auc_judd_aim, cc_aim, nss_aim, sim_aim
 from saliency.metrics.auc import auc, auc_borji, auc_judd, auc_shuffled, auc_shuffled_step
 from saliency.metrics.cc import cc
 from saliency.metrics.common import EPS, Maps, Points, as_maps, as_points
@@ -68,6 +69,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             function=auc_shuffled_step, needs=("fixations", "others"), title="s-AUC (0.1 steps)", range=SHARE
         ),
         "sim_sum": Metric(function=partial(sim, norm="sum"), needs=("density",), title="SIM (sum)", range=SHARE),
+        "cc_aim": Metric(function=cc_aim, needs=("density",), title="CC (AIM)", range=(-1.0, 1.0)),
+        "nss_aim": Metric(function=nss_aim, needs=("fixations",), title="NSS (AIM)"),
+        "auc_judd_aim": Metric(function=auc_judd_aim, needs=("fixations",), title="AUC-J (AIM)", range=SHARE),
+        "sim_aim": Metric(function=sim_aim, needs=("density",), title="SIM (AIM)", range=SHARE),
     }
 )
 """The one table of metrics: name in options, result files and tables -> metric, in the order of their columns."""

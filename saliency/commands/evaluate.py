@@ -30,10 +30,12 @@ class Arguments:
         split: which split; default val of dhf1k, else test.
         root: folder of the data set; default its environment variable, such as DHF1K_ROOT.
         weights: models by name, or weights saved by this project or published, FILE or NAME=FILE.
-        maps: maps of any method, FOLDER or NAME=FOLDER, with one folder of PNG or NPY files per video.
-        baselines: what to score besides; the priors are fitted on the training split.
+        maps: maps of any method, FOLDER or NAME=FOLDER, with one folder of PNG or NPY files, or one grey .mp4, per
+            video.
+        baselines: what to score besides; the priors are fitted on the training split, appearance is the project's
+            default model, which sees every frame alone.
         ensemble: also score the mean map of all --weights.
-        protocol: canonical, dhf1k, vinet, tmfi, unisal or msu, see docs/protocol.md.
+        protocol: canonical, dhf1k, vinet, tmfi, unisal, msu, aim2024, ntire2026 or crowdsal, see docs/protocol.md.
         metrics: metrics to report besides the protocol's, such as information_gain, which compares with the centre
             prior of the training split (docs/metrics.md lists all).
         shuffled: another source of the shuffled AUC's negatives: dhf1k (other videos), video (the same video) or
@@ -49,7 +51,8 @@ class Arguments:
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
         gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none.
         gallery_metric: orders the frames of that page.
-        export: dhf1k-test writes the maps that DHF1K's organisers score, and checks them.
+        export: instead of scoring, write what organisers score, and check it: dhf1k-test the maps of DHF1K's test
+            videos, videos a grey video for each video, as AIM 2024, NTIRE 2026 and CrowdSAL want it.
     """
 
     data: str = "mini"
@@ -58,7 +61,16 @@ class Arguments:
     weights: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     baselines: tuple[
-        Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual"], ...
+        Literal[
+            "centre-prior",
+            "mean-train-map",
+            "chance",
+            "one-observer",
+            "other-observers",
+            "spectral-residual",
+            "appearance",
+        ],
+        ...,
     ] = ()
     ensemble: bool = False
     protocol: str = "canonical"
@@ -75,7 +87,7 @@ class Arguments:
     count_bad: bool = False
     gallery: int = 0
     gallery_metric: str = "cc"
-    export: Literal["dhf1k-test"] | None = None
+    export: Literal["dhf1k-test", "videos"] | None = None
 
 
 MORE = (
@@ -159,11 +171,21 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
 
 
 def export(arguments: Arguments, contenders: "Contenders", world: "World") -> int:
-    """Write and check DHF1K submissions."""
+    """Write and check submissions."""
     from saliency.evaluation.submission import submit
+    from saliency.evaluation.video_submission import submit_videos
     from saliency.preparation.catalogue import choose
     from saliency.runtime.progress import progress_bar
 
+    if arguments.export == "videos":
+        if world.size > 1:
+            raise InputError("--export videos runs in one process; start it without torchrun")
+        chosen = choose(arguments.data, root=arguments.root, split=arguments.split)
+        for source in contenders.sources(chosen.data, chosen.videos(), world.device):
+            with progress_bar(source.name) as bar:
+                written = submit_videos(source, chosen.videos(), arguments.out, progress=bar.reach)
+            print(f"{written.videos} videos of {written.maps} maps, complete: {written.folder}")
+        return 0
     if arguments.data not in ("dhf1k", Arguments.data):  # the default says nothing
         raise InputError(f"--export {arguments.export} needs DHF1K's test videos; leave --data {arguments.data} out")
     chosen = choose("dhf1k", root=arguments.root, split="test")

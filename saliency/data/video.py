@@ -109,6 +109,14 @@ class AnnotatedVideo(ABC):
             InputError: there is none or it cannot be read.
         """
 
+    def fixation_points(self, i: int) -> np.ndarray:
+        """Return the fixations of frame `i`, int64 (M, 2) row, column; repeated where the data set tells repeats.
+
+        Raises:
+            InputError: see `fixations`.
+        """
+        return np.argwhere(self.fixations(i))
+
     def observers(self) -> np.ndarray | None:
         """Return the gaze per observer, float32 (observers, num_frames, 2) x, y in pixels, NaN where absent.
 

@@ -21,6 +21,7 @@ from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation.map_source import FixedMap, MapSource
 from saliency.inference.predictor import Predictor
+from saliency.io.frames import open_frames
 from saliency.types import InputSpec
 
 GRID = (90, 160)
@@ -248,12 +249,12 @@ class Ensemble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapFolder:
-    """Maps that some method wrote: `root/<video id>/` with one PNG or NPY a frame, or `root/<video id>.npy`.
+    """Maps that some method wrote: `root/<video id>/` with one PNG or NPY a frame, `root/<video id>.npy` or `.mp4`.
 
     The files of a video, in the order of the last number in their names, are its frames; if some are missing, the
     number itself is the frame, counted from 0 where one is called 0 and from 1 otherwise. The single array has the
-    shape (frames, h, w). Maps may have any size, one per video. The parts of a joined video (the shots of a clip) may
-    have folders of their own instead.
+    shape (frames, h, w), the video one picture a frame, whose channels are averaged. Maps may have any size, one per
+    video. The parts of a joined video (the shots of a clip) may have folders of their own instead.
 
     Attributes:
         name: what tables call it.
@@ -275,6 +276,10 @@ class MapFolder:
         array = self.root / f"{video.id}.npy"
         if array.is_file():
             yield from self._from_array(array, video, frames)
+            return
+        film = self.root / f"{video.id}.mp4"
+        if film.is_file():
+            yield from _from_film(film, video, frames)
             return
         if isinstance(video, JoinedVideo) and not (self.root / video.id).is_dir():
             start = 0
@@ -356,6 +361,20 @@ class MapFolder:
                 f"({missing[0] + first:04d}{kinds.pop()}) and {len(missing) - 1} others; write one map for every frame"
             )
         return by_number
+
+
+def _from_film(path: Path, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
+    with open_frames(path) as source:
+        if len(source) != video.num_frames:
+            raise InputError(
+                f"{path} has {len(source)} frames but video {video.id} has {video.num_frames}; write it again"
+            )
+        if len(frames) < len(source):
+            for frame in frames:
+                yield frame, torch.from_numpy(source.read([frame])[0]).float().mean(-1)
+            return
+        for frame, picture in enumerate(source.iterate()):
+            yield frame, torch.from_numpy(picture).float().mean(-1)
 
 
 def read_map(path: Path) -> Tensor:

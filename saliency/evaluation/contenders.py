@@ -25,7 +25,9 @@ from saliency.evaluation.spectral_residual import SpectralResidual
 from saliency.inference.zoo import open_model, resolve
 from saliency.metrics.frame import METRICS
 
-Baseline = Literal["centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual"]
+Baseline = Literal[
+    "centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual", "appearance"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Contenders:
             if not Path(place).is_dir():
                 raise InputError(f"{place} is no folder; --maps takes FOLDER or NAME=FOLDER")
             sources.append(MapFolder(name=name, root=Path(place), only=videos[0].id if len(videos) == 1 else None))
-        sources += [self._baseline(name, data) for name in self.baselines]
+        sources += [self._baseline(name, data, device) for name in self.baselines]
         if not sources:
             raise InputError("nothing to score; name --weights, --maps or --baselines")
         return sources
@@ -88,7 +90,7 @@ class Contenders:
             metadata={"weights": path.name, "sha256": loaded.sha256, "config": type(loaded.config).__name__},
         )
 
-    def _baseline(self, name: Baseline, data: VideoData) -> MapSource:
+    def _baseline(self, name: Baseline, data: VideoData, device: torch.device) -> MapSource:
         match name:
             case "chance":
                 return chance()
@@ -98,6 +100,8 @@ class Contenders:
                 return OneVersusRest(name="one observer", predict="rest", seed=self.seed)
             case "centre-prior":
                 return centre_prior(data.videos("train"))
+            case "appearance":
+                return self._model(f"appearance, per frame={resolve(None)}", data, device)
             case "spectral-residual":
                 return SpectralResidual()
             case "mean-train-map":

@@ -58,6 +58,9 @@ class Protocol:
         eight_bit: whether a prediction takes the 8-bit round trip of a PNG before it is resized (minimum to
             0, maximum to 255, rounded).
         sim_norm: how SIM normalises maps, see `saliency.metrics.sim`.
+        formulae: ``"house"``: those of `saliency.metrics`; ``"aim"``: those of the AIM 2024 scorer
+            (`saliency.metrics.aim`), which stretches prediction and density to 0..1 before anything else, counts
+            repeated fixations repeatedly and knows no frame without fixations.
         averaging: the headline mean: over all ``"frame"``s, or the mean of the ``"video"`` means.
         undefined: what a frame without a value for a metric does to the mean: ``"skip"``; ``"zero"`` (counts
             as 0); ``"drop_frame"`` (a frame without CC, NSS or SIM loses all its values); ``"poison"`` (the mean
@@ -78,6 +81,7 @@ class Protocol:
     blur_size: int = 11
     eight_bit: bool = False
     sim_norm: Literal["minmax", "sum"] = "minmax"
+    formulae: Literal["house", "aim"] = "house"
     averaging: Literal["frame", "video"] = "frame"
     undefined: Literal["skip", "zero", "drop_frame", "poison"] = "skip"
     constant: Literal["defined", "undefined"] = "defined"
@@ -101,6 +105,8 @@ class Protocol:
         for name, (good, what) in wanted.items():
             if not good:
                 raise InputError(f"{where}: {name} is {getattr(self, name)!r}; give {what}")
+        if self.formulae == "aim" and (other := [each for each in self.metrics if f"{each}_aim" not in METRICS]):
+            raise InputError(f"protocol '{self.name}': its scorer has no {other[0]}; take --protocol canonical for it")
         drawn = any("others" in METRICS[metric].needs for metric in known(self.metrics))
         if drawn != (self.shuffled is not None):
             raise InputError(
@@ -204,7 +210,22 @@ MSU = Protocol(
 )
 """The MSU benchmark without its fit to the ground truth: letterbox, sum-normalised SIM, mean of video means."""
 
-PROTOCOLS = (CANONICAL, DHF1K, VINET, TMFI, UNISAL, MSU)
+AIM2024 = Protocol(
+    name="aim2024",
+    formulae="aim",
+    averaging="video",
+    shuffled=None,
+    metrics=("cc", "nss", "auc_judd", "sim"),
+)
+"""The scorer of the AIM 2024 challenge (AViMoS), with its constants and its count of negatives in AUC-Judd."""
+
+NTIRE2026 = dataclasses.replace(AIM2024, name="ntire2026")
+"""NTIRE 2026: the same scorer."""
+
+CROWDSAL = dataclasses.replace(AIM2024, name="crowdsal")
+"""CrowdSAL: the same scorer."""
+
+PROTOCOLS = (CANONICAL, DHF1K, VINET, TMFI, UNISAL, MSU, AIM2024, NTIRE2026, CROWDSAL)
 
 
 def protocol_named(name: str) -> Protocol:

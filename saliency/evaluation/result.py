@@ -26,6 +26,8 @@ FLAGS = ("no_fixations", "no_density", "bad_pred", "constant_pred", "resized_pre
 """Per-frame counts that explain a missing or odd value; see `FrameRow`."""
 COUNTS = frozenset({"outside_points"})
 """Those of `FLAGS` that may be above 1."""
+LATER_FIELDS = {"formulae": "house"}
+"""Fields of a protocol that results made before they existed lack, and what these meant."""
 ROUNDING = 1e-6
 """How far beyond its metric's range a score may lie, and how far a stored mean may be from that of the rows."""
 
@@ -219,7 +221,7 @@ class Result:
         content = {
             "name": self.name,
             "dataset": self.dataset,
-            "protocol": dataclasses.asdict(self.protocol),
+            "protocol": _protocol_facts(self.protocol),
             "videos": len({row.video for row in self.rows}),
             "frames": len(self.rows),
             "data_hash": self.data_hash(),
@@ -349,10 +351,17 @@ def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
+def _protocol_facts(protocol: Protocol) -> dict[str, Any]:
+    """The fields of a protocol; one that came later is left out at its default, so that older results stay equal."""
+    facts = dataclasses.asdict(protocol)
+    return {name: value for name, value in facts.items() if LATER_FIELDS.get(name) != value}
+
+
 def _protocol_from(stored: Mapping[str, Any]) -> Protocol:
     fields = {field.name for field in dataclasses.fields(Protocol)}
     if not isinstance(stored, dict):
         raise TypeError(f"the protocol is {_short(stored)}")
+    stored = {**LATER_FIELDS, **stored}
     if stored.keys() != fields:
         raise KeyError(min(stored.keys() ^ fields))
     shuffled, letterbox, metrics = stored["shuffled"], stored["letterbox"], stored["metrics"]

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -17,6 +17,7 @@ from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.result import FLAGS, FrameRow
 from saliency.evaluation.shuffled import FixationPool
 from saliency.io.transforms import resize_map
+from saliency.metrics.aim import stretched
 from saliency.metrics.common import Maps, Points, as_points
 from saliency.metrics.frame import score as score_maps
 
@@ -79,7 +80,8 @@ class Judge:
             InputError: a map is missing, unreadable or of the wrong size.
         """
         density, fixations = video.density(frame), video.fixations(frame)
-        return self.make_truth(video, frame, density, fixations, video.points_outside(frame))
+        points = None if self.protocol.formulae == "house" else video.fixation_points(frame)
+        return self.make_truth(video, frame, density, fixations, video.points_outside(frame), points)
 
     def make_truth(
         self,
@@ -88,6 +90,7 @@ class Judge:
         density: np.ndarray,
         fixations: np.ndarray,
         outside_points: int = 0,
+        repeated: np.ndarray | None = None,
     ) -> FrameTruth:
         """Prepare ground truth that was made rather than read, see `load_truth`.
 
@@ -97,6 +100,7 @@ class Judge:
             density: (H, W) float32 >= 0.
             fixations: (H, W) bool.
             outside_points: gaze points that could not become fixations because they lie outside the image.
+            repeated: (M, 2) row, column of all fixations, for protocols that count repeats; None: each pixel once.
 
         Raises:
             InputError: a map has the wrong size, or the density negative or non-finite values.
@@ -129,7 +133,7 @@ class Judge:
         flags["no_fixations"] = int(n == 0 or n == mask.numel())
         flags["no_density"] = int(not density.any())
         flags["outside_points"] = outside_points
-        return FrameTruth(
+        truth = FrameTruth(
             video=video.id,
             frame=frame,
             size=size,
@@ -140,6 +144,9 @@ class Judge:
             flags=flags,
             checksum=checksum,
         )
+        if self.protocol.formulae == "house":
+            return truth
+        return _as_aim(truth, points if repeated is None else repeated)
 
     def score(self, pred: Tensor, truth: FrameTruth, *, size: tuple[int, int], predictor: str) -> FrameRow:
         """Score one prediction.
@@ -197,6 +204,8 @@ def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
         pred = pred.float()
     if protocol.eight_bit:
         pred = _eight_bit(pred)
+    if protocol.formulae == "aim":
+        pred = stretched(pred)
     if tuple(pred.shape) != tuple(size):
         if protocol.resize == "bilinear":
             pred = resize_map(pred, size)
@@ -218,8 +227,25 @@ def _sized(baseline: Tensor, size: tuple[int, int], letterbox: tuple[int, int] |
     return Maps(values.clamp_min(float(values.max()) * BASELINE_FLOOR)[None])
 
 
+def _as_aim(truth: FrameTruth, points: np.ndarray) -> FrameTruth:
+    """The ground truth as the AIM 2024 scorer takes it: a stretched density, every fixation (M, 2) as it was given."""
+    if not len(points):
+        raise InputError(
+            f"video {truth.video}, frame {truth.frame}: has no fixations, which the scorer of this protocol cannot "
+            "take; get the annotation again, or take --protocol canonical"
+        )
+    shape = truth.density.shape
+    return replace(
+        truth,
+        density=Maps(stretched(truth.density.values.reshape(shape))),
+        fixations=as_points([torch.from_numpy(points)], shape, "fixations"),
+    )
+
+
 def _function(metric: str, protocol: Protocol) -> str:
     """Name in `saliency.metrics.frame.METRICS` of what the protocol calls `metric`."""
+    if protocol.formulae == "aim":
+        return f"{metric}_aim"
     if metric == "sim" and protocol.sim_norm == "sum":
         return "sim_sum"
     if metric == "auc_shuffled" and protocol.shuffled is not None and protocol.shuffled.step:

@@ -82,7 +82,7 @@ def write_submission(
                 values = resize_map(pred.float(), video.size).numpy()
                 if not np.isfinite(values).all():
                     raise InputError(f"{predictor.name}, video {video.id}, frame {frame}: NaN or infinite values")
-                Image.fromarray(_stretched(values)).save(home / f"{frame + 1:04d}.png")
+                Image.fromarray(stretched(values)).save(home / f"{frame + 1:04d}.png")
                 if progress is not None:
                     progress(done + frame + 1, total)
             (home / ".unfinished").unlink()
@@ -172,7 +172,7 @@ def _problem(path: Path, size: tuple[int, int]) -> str | None:
     return None
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
+def stretched(values: np.ndarray) -> np.ndarray:
     """(H, W) uint8: minimum to 0, maximum to 255; a constant map becomes 0."""
     low, high = float(values.min()), float(values.max())
     if low == high:

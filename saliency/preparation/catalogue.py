@@ -116,6 +116,18 @@ def _ucf_sports() -> type[Any]:
     return UCFSports
 
 
+def _avimos() -> type[Any]:
+    from saliency.datasets.avimos import AViMoS
+
+    return AViMoS
+
+
+def _crowdsal() -> type[Any]:
+    from saliency.datasets.crowdsal import CrowdSAL
+
+    return CrowdSAL
+
+
 def _folder() -> type[Any]:
     from saliency.datasets.folder import Folder
 
@@ -126,6 +138,21 @@ def _stills() -> type[Any]:
     from saliency.datasets.stills import Stills
 
     return Stills
+
+
+def _challenge(name: str, about: str, variable: str, year: int, repository: str) -> DataSet:
+    return DataSet(
+        name=name,
+        about=about,
+        config=_avimos,
+        splits=("train", "val", "public_test", "private_test"),
+        default_split="public_test",
+        variable=variable,
+        settings={"year": year},
+        source=(f"https://huggingface.co/datasets/{repository}", "all its archives, unpacked where they are"),
+        whole={"held_out": 0},
+        whole_splits=("train", "public_test"),
+    )
 
 
 def _photographs(name: str, about: str, repository: str) -> DataSet:
@@ -185,6 +212,29 @@ DATA_SETS: dict[str, DataSet] = {
             source=("https://github.com/wenguanwang/DHF1K", _PACK.format("UCF Sports")),
             whole={"held_out": 0},
             whole_splits=("train", "test"),
+        ),
+        DataSet(
+            name="crowdsal",
+            about="5000 open videos, mouse fixations of 75 people each",
+            config=_crowdsal,
+            variable="CROWDSAL_ROOT",
+            source=("https://huggingface.co/datasets/ANDRYHA/CrowdSAL", "its folders Train and Test"),
+            whole={"held_out": 0},
+            whole_splits=("train", "test"),
+        ),
+        _challenge(
+            "avimos",
+            "1500 open videos of AIM 2024, mouse fixations of 70 people each",
+            "AVIMOS_ROOT",
+            2024,
+            "ANDRYHA/AudioVisualMouseSaliency",
+        ),
+        _challenge(
+            "ntire2026",
+            "2000 open videos of NTIRE 2026, mouse fixations of 70 people each",
+            "NTIRE2026_ROOT",
+            2026,
+            "ANDRYHA/VideoSaliencyChallenge",
         ),
         _photographs("osie", "700 photographs looked at by 15 people", "NUS-VIP/predicting-human-gaze-beyond-pixels"),
         _photographs("crowd", "500 photographs of crowds looked at by 16 people", "NUS-VIP/saliency-in-crowd"),

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from saliency.data.held_out import held_out
 from saliency.data.map_files import JoinedVideo, MapFilesVideo
 from saliency.data.video import VideoSamples
-from saliency.datasets.hollywood2 import Hollywood2, held_out
+from saliency.datasets.hollywood2 import Hollywood2
 from saliency.errors import InputError
 from saliency.types import InputSpec
 
