@@ -354,7 +354,7 @@ def _none_if_nan(value: float) -> float | None:
 def _protocol_facts(protocol: Protocol) -> dict[str, Any]:
     """The fields of a protocol; one that came later is left out at its default, so that older results stay equal."""
     facts = dataclasses.asdict(protocol)
-    return {name: value for name, value in facts.items() if LATER_FIELDS.get(name) != value}
+    return {name: value for name, value in facts.items() if (name, value) not in LATER_FIELDS.items()}
 
 
 def _protocol_from(stored: Mapping[str, Any]) -> Protocol:
