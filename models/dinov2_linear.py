@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from saliency.backbones.hub import hub
+from saliency.backbones.pretrained import published
 from saliency.errors import InputError
+from saliency.io.weights import load_weights
 from saliency.models.timm_classifier import import_timm
 from saliency.types import ImageSpec, Init
 
@@ -52,7 +54,7 @@ class DINOv2LinearConfig:
                 backbone = timm.create_model(BACKBONE, pretrained=init == "hub", num_classes=0, dynamic_img_size=True)
             model = DINOv2Linear(backbone, self)
             if init == "hub":
-                model.head.load_state_dict(torch.hub.load_state_dict_from_url(HEAD_URL, map_location="cpu"))
+                load_weights(model.head, published(HEAD_URL), name=HEAD_URL)
         except (OSError, RuntimeError) as error:
             if init != "hub":
                 raise

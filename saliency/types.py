@@ -10,6 +10,11 @@ from torch import Tensor, nn
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+MAX_CLIP = 2**31
+"""Pixels of one clip: 32 frames of 8192 x 8192. What asks for more is damaged."""
+MAX_SPAN = 10**6
+"""Frames by which the frames of a clip may be apart."""
+
 T = TypeVar("T")
 
 
@@ -40,8 +45,15 @@ class InputSpec:
     keep_shape: bool = False
 
     def __post_init__(self) -> None:
+        numbers = (self.length, self.stride, self.shift, *self.size)
+        if len(self.size) != 2 or not all(isinstance(number, int) for number in numbers):
+            raise ValueError(f"length, stride, shift and two sides must be whole numbers, got {self}")
         if self.length < 1 or self.stride < 1 or min(self.size) < 1:
             raise ValueError(f"length, stride and size must be at least 1, got {self}")
+        if max(self.stride, abs(self.shift)) > MAX_SPAN or self.length * self.size[0] * self.size[1] > MAX_CLIP:
+            raise ValueError(f"a clip has at most {MAX_CLIP} pixels, stride and shift are at most {MAX_SPAN}: {self}")
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError(f"mean and std must be finite, and std above 0, got {self}")
         if self.target not in ("last", "middle"):
             raise ValueError(f"target must be 'last' or 'middle', got {self.target!r}")
 

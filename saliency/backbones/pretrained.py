@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from saliency.errors import InputError
+from saliency.io.atomic import write_atomic
 from saliency.io.weights import file_sha256, load_weights, read_weights
 from saliency.types import Init
 
@@ -61,7 +62,8 @@ def published(url: str, fingerprint: str | None = None) -> Mapping[str, Any]:
 
     Args:
         url: where the file is published.
-        fingerprint: the first digits of the file's SHA-256, where known.
+        fingerprint: the first digits of the file's SHA-256, where known; else the SHA-256 of what was downloaded is
+            kept beside it, so that a later change is noticed.
 
     Raises:
         InputError: the file is not there and cannot be downloaded, or was changed.
@@ -78,6 +80,9 @@ def published(url: str, fingerprint: str | None = None) -> Mapping[str, Any]:
             raise InputError(f"cannot download {url} ({reason}): put that file at {path}{known}") from error
         except RuntimeError as error:
             raise InputError(f"what {url} sent is not the published file{known}; try again") from error
+        if not fingerprint:
+            with write_atomic(path.with_name(path.name + ".sha256")) as file:
+                file.write(f"{file_sha256(path)}  {path.name}\n")
     if fingerprint and not file_sha256(path).startswith(fingerprint):
         raise InputError(f"{path} is not the published file{known}: delete it, it will be downloaded again")
     return read_weights(path)

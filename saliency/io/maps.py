@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from saliency.errors import InputError
 from saliency.io.atomic import replacing
+from saliency.io.matlab import read_matrix
 
 FIXATION_KEY = "I"
 """Name of the binary map in the .mat files of DHF1K, Hollywood-2 and UCF Sports."""
@@ -88,20 +89,7 @@ def read_fixations(path: str | Path) -> np.ndarray:
         return _read_grey(path) > 0
     if not path.is_file():
         raise InputError(f"{path}: no such fixation map")
-    try:
-        content = loadmat(path)
-    except NotImplementedError as error:
-        raise InputError(f"{path}: is a Matlab 7.3 file; save it again with -v7") from error
-    except Exception as error:  # scipy raises whatever its parser stumbles over
-        raise InputError(f"{path}: is not a Matlab file that can be read ({error})") from error
-    if FIXATION_KEY not in content:
-        names = ", ".join(sorted(k for k in content if not k.startswith("__"))) or "nothing"
-        raise InputError(f"{path}: has no variable '{FIXATION_KEY}' (found: {names})")
-    values = content[FIXATION_KEY]
-    values = values.toarray() if hasattr(values, "toarray") else values  # Matlab may store it sparse
-    if values.ndim != 2:
-        raise InputError(f"{path}: '{FIXATION_KEY}' has shape {values.shape}, expected (H, W)")
-    return values > 0
+    return read_matrix(path, FIXATION_KEY) > 0
 
 
 def write_fixations(path: str | Path, fixations: np.ndarray) -> None:

@@ -1,9 +1,13 @@
 """Unpack downloaded archives without letting them write anywhere else."""
 
+import bz2
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -12,6 +16,11 @@ from saliency.io.atomic import replacing
 
 MAX_BYTES = 600 * 2**30
 """More unpacked bytes than any of the data sets has: an archive that holds more is a mistake or an attack."""
+
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError, RuntimeError),  # zipfile's words for "ends early", "unknown", "encrypted"
+)
 
 
 def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> int:
@@ -39,7 +48,7 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> int:
             return _unpack_zip(archive, folder, max_bytes)
         if tarfile.is_tarfile(archive):
             return _unpack_tar(archive, folder, max_bytes)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{archive}: is damaged or protected ({error}); download it again") from error
     raise InputError(f"{archive}: is neither a zip nor a tar archive; download it again")
 
@@ -63,7 +72,7 @@ def _unpack_zip(archive: Path, folder: Path, max_bytes: int) -> int:
 
 def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> int:
     with tarfile.open(archive) as source:
-        members = [m for m in source.getmembers() if not m.isdir()]
+        members = [m for m in _members(archive, source) if not m.isdir()]
         for member in members:
             if not member.isreg():
                 raise InputError(f"{archive}: '{member.name}' is not a plain file; do not use this archive")
@@ -75,6 +84,19 @@ def _unpack_tar(archive: Path, folder: Path, max_bytes: int) -> int:
                 _write(place, data, member.size, archive)
                 written += 1
         return written
+
+
+def _members(archive: Path, source: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """List a tar; a compressed one is read to its end, where the checksum of all that is in it stands."""
+    try:
+        members = source.getmembers()
+        data = source.fileobj
+        if isinstance(data, gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile):  # a plain tar has no such checksum
+            while data.read(2**20):
+                pass
+    except OSError as error:
+        raise InputError(f"{archive}: is damaged ({error}); download it again") from error
+    return members
 
 
 def _places(archive: Path, folder: Path, members: list[tuple[str, int]], max_bytes: int) -> list[Path]:

@@ -1,5 +1,6 @@
 """What a run will cost: a few real steps of every stage, nothing kept."""
 
+import math
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -133,11 +134,6 @@ class _Rehearsal:
         if stage.epochs:
             seconds = self._trainer(batch).rehearse(stage, self.learners, steps)
         scoring = self._trainer(batch).rehearse_scoring(self.learners)
-        validated = [
-            epoch
-            for epoch in range(1, stage.epochs + 1)
-            if epoch % run.train.validate_every == 0 or epoch == stage.epochs
-        ]
         return StageCost(
             stage=name,
             steps=max(1, len(self.samples.training) // run.train.batch_size) * stage.epochs,
@@ -146,7 +142,7 @@ class _Rehearsal:
             step_seconds=seconds,
             samples_per_second=batch / steady(seconds) if seconds else 0.0,
             validation_seconds=scoring * len(self.samples.validation) / self.world.size,
-            validations=max(1, len(validated)),
+            validations=max(1, math.ceil(stage.epochs / run.train.validate_every)),
             memory_gib=memory.peak(self.world.device) / 2**30,
         )
 
