@@ -174,6 +174,10 @@ class Model(Predicting):
         self.network.to("meta")
 
 
+NOT_FINITE = "the map of frame {} is not finite; the weights are damaged or overflow at this precision"
+"""What is said of a map that holds NaN or infinity, with the frame's number."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMean(Predicting):
     """Several models as one: the mean of their densities; `load_ensemble` makes one.
@@ -225,9 +229,7 @@ def as_density(values: np.ndarray, frame: int) -> np.ndarray:
         InputError: the map holds NaN or infinity.
     """
     if not np.isfinite(values).all():
-        raise InputError(
-            f"the map of frame {frame} is not finite; the weights are damaged or overflow at this precision"
-        )
+        raise InputError(NOT_FINITE.format(frame))
     values = np.maximum(values, 0, dtype=np.float32)
     total = values.sum(dtype=np.float64)
     if total == 0:

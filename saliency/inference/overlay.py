@@ -1,5 +1,6 @@
 """Show a saliency map on its frame."""
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -87,8 +88,8 @@ class Overlay:
     def __post_init__(self) -> None:
         if not (0 <= self.opacity <= 1 and 0 <= self.dimming <= 1):
             raise ValueError(f"opacity and dimming must lie in [0, 1], got {self.opacity} and {self.dimming}")
-        if self.peak is not None and self.peak <= 0:
-            raise ValueError(f"peak must be above 0, got {self.peak}")
+        if self.peak is not None and not 0 < self.peak < math.inf:
+            raise ValueError(f"peak must be a number above 0, got {self.peak}")
         value = np.linspace(0, 1, 256)
         share = self.opacity * value**0.75  # of the colour: faint attention is to be seen, too
         keep = (1 - share) * (1 - self.dimming * (1 - value))  # of the frame

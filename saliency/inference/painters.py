@@ -3,6 +3,7 @@
 Every painter, `saliency.inference.overlay.Overlay` among them, turns a frame and its map into one picture.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -132,8 +133,8 @@ class Look:
         """
         if not 0 <= self.opacity <= 1:
             raise InputError(f"--opacity must lie between 0 and 1, got {self.opacity:g}")
-        if self.peak is not None and self.peak <= 0:
-            raise InputError(f"--peak must be above 0, got {self.peak:g}")
+        if self.peak is not None and not 0 < self.peak < math.inf:
+            raise InputError(f"--peak must be a number above 0, got {self.peak:g}")
         colours(self.colours)  # an unknown name is refused whatever the style
         if not 0 < self.top < 100:
             raise InputError(f"--top must lie between 0 and 100 percent, got {self.top:g}")

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from saliency.errors import InputError
+from saliency.inference.model import NOT_FINITE
 from saliency.inference.outputs import Outputs, open_maps, open_picture, varying_times
 from saliency.inference.overlay import Overlay
 from saliency.inference.painters import Painter
@@ -85,8 +86,8 @@ def render(
         on_frame: called after each frame.
 
     Raises:
-        InputError: nothing can be written there, or it would replace the source or what is not of an earlier call.
-            Damage of the source is not raised but reported in the result.
+        InputError: nothing can be written there, it would replace the source or what is not of an earlier call, or a
+            map holds NaN or infinity. Damage of the source is not raised but reported in the result.
     """
     painter = painter or Overlay(peak=outputs.peak)
     _prepare(outputs, source)
@@ -101,6 +102,8 @@ def render(
         if outputs.picture is not None:
             pictures = opened.enter_context(open_picture(outputs.picture, source, painter.size(source.size), times))
         for number, small in predictor.maps(tap):
+            if not bool(small.isfinite().all()):
+                raise InputError(NOT_FINITE.format(number))
             frame = tap.take(number)
             if maps is not None or pictures is not None:
                 density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)

@@ -1,4 +1,4 @@
-"""Files that were changed on their way: archives, published weights, Matlab files; and weights that ask for too much."""
+"""Files that were changed on their way: archives, weights, Matlab files; and weights that ask for too much."""
 
 import bz2
 import gzip

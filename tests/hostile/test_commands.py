@@ -19,6 +19,8 @@ from saliency.preparation.extract import Extraction
 from saliency.training import checkpoint, run_folder
 from saliency.training.checkpoint import Checkpoint
 
+pytestmark = pytest.mark.hostile("errors in one line")
+
 
 @pytest.mark.parametrize(
     "error",

@@ -10,6 +10,8 @@ from PIL import Image
 from saliency.errors import InputError
 from saliency.io.atomic import write_atomic
 
+pytestmark = pytest.mark.hostile("fault injection itself")
+
 
 def careless(folder):
     try:

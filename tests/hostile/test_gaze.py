@@ -13,6 +13,8 @@ from saliency.errors import InputError
 from saliency.evaluation.baselines import MapFolder
 from saliency.gaze.recording import read_recording
 
+pytestmark = pytest.mark.hostile("gaze and maps")
+
 HEAD = "observer,frame,x,y\n"
 GOOD = "a,0,5,6\na,1,7,8\nb,0,9,10\nb,1,11,12\n"
 SIZE = (36, 64)

@@ -14,6 +14,8 @@ from saliency.report.leaderboard import write_leaderboard
 from saliency.report.page import html
 from saliency.report.tables import LeaderboardRow, build_tables
 
+pytestmark = pytest.mark.hostile("names")
+
 NAMES = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

@@ -15,12 +15,15 @@ import torch
 
 from saliency.errors import InputError
 from saliency.inference.outputs import Outputs, outputs_at, outputs_in
+from saliency.inference.painters import Look
 from saliency.inference.render import render
 from saliency.io.frame_source import FrameSource
 from saliency.io.frames import open_frames
 from saliency.io.maps import write_density, write_fixations
 from saliency.io.stamped import read_stamp, scene
 from saliency.io.video_writer import VideoWriter
+
+pytestmark = pytest.mark.hostile("films and maps")
 
 SIZE = (36, 64)
 
@@ -106,6 +109,31 @@ def test_an_interruption_keeps_the_older_film(tmp_path, kind, error):
         MAPS[kind],
         BROKEN[kind],
     }
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_map_that_is_not_finite_is_refused(tmp_path, value):
+    """One pixel of one map: the frame is named, the older film stays."""
+
+    class Broken(Ramps):
+        def maps(self, source):
+            for i, each in super().maps(source):
+                each[3, 5] = value if i == 4 else 0.5
+                yield i, each
+
+    before = complete(tmp_path)
+    source = Scenes(tmp_path / "clip")
+    with pytest.raises(InputError, match="the map of frame 4 is not finite"):
+        render(source, Broken(), outputs_in(tmp_path / "out", source, "png"))
+    after = content(tmp_path / "out")
+    assert {name: after.get(name) for name in before} == before
+
+
+@pytest.mark.parametrize("style", ["overlay", "heat", "contour"])
+@pytest.mark.parametrize("peak", ["nan", "inf", "-inf", "0", "-1"])
+def test_a_peak_that_is_none_is_refused(style, peak):
+    with pytest.raises(InputError, match="--peak must be a number above 0"):
+        Look(style=style, peak=float(peak)).painter()
 
 
 @pytest.mark.parametrize("kind", KINDS)

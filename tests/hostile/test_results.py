@@ -17,6 +17,8 @@ from saliency.evaluation.result import FLAGS, FrameRow, Result
 from saliency.evaluation.video_run import evaluate
 from saliency.report.tables import LeaderboardRow, average_runs, build_tables
 
+pytestmark = pytest.mark.hostile("results")
+
 
 def made(
     name: str = "net",
