@@ -71,6 +71,22 @@ def parse_subcommands(kinds: dict[str, type], words: Sequence[str], *, command: 
     return parse(kinds[name], words[1:], command=f"{command} {name}")
 
 
+def at_least(arguments: object, **least: int) -> None:
+    """Refuse an option below its least value; None where it was not given.
+
+    Args:
+        arguments: the dataclass.
+        least: field -> its least value.
+
+    Raises:
+        InputError: names the option.
+    """
+    for field, lowest in least.items():
+        value = getattr(arguments, field)
+        if value is not None and value < lowest:
+            raise InputError(f"{option(field)} must be at least {lowest}, got {value}")
+
+
 def option(field: str) -> str:
     """Return how a field is written on the command line; ``from_`` is what Python's keyword leaves for ``--from``."""
     return "--" + field.rstrip("_").replace("_", "-")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from saliency.commands.arguments import parse
+from saliency.commands.arguments import at_least, parse
 from saliency.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Run the tool."""
     arguments = parse(Arguments, words, command="leaderboard", more=("stages", "samples", "seed", "stem"))
+    at_least(arguments, samples=1, seed=0)
     from saliency.evaluation.result import Result
     from saliency.report import published
     from saliency.report.formats import markdown

@@ -1,5 +1,6 @@
 """What the commands that predict share: opening models, and saying which."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -54,8 +55,10 @@ def make_predictor(
     predictors = [Predictor(model.network, model.input, model.device, batch_size, autocast) for model in models]
     if shares and len(shares) != len(models):
         raise InputError(f"--ensemble-weights: give one number for each of the {len(models)} --weights")
-    if any(share <= 0 for share in shares):
-        raise InputError(f"--ensemble-weights must be above 0, got {' '.join(f'{share:g}' for share in shares)}")
+    if not all(0 < share < math.inf for share in shares):
+        raise InputError(
+            f"--ensemble-weights must be numbers above 0, got {' '.join(f'{share:g}' for share in shares)}"
+        )
     return predictors[0] if len(predictors) == 1 else Ensemble(predictors, shares or None)
 
 

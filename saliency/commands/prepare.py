@@ -13,7 +13,7 @@ from typing import Literal
 
 import tyro
 
-from saliency.commands.arguments import parse_subcommands
+from saliency.commands.arguments import at_least, parse_subcommands
 from saliency.errors import InputError
 from saliency.preparation.catalogue import find
 
@@ -314,6 +314,8 @@ COMMANDS = {"verify": Verify, "cache": Cache, "extract": Extract, "gaze": Gaze, 
 def main(words: Sequence[str]) -> int:
     """Run the command."""
     command = parse_subcommands(COMMANDS, words, command="prepare", description=__doc__ or "")
+    if hasattr(command, "workers"):
+        at_least(command, workers=0)
 
     import logging
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from saliency.commands.arguments import parse
+from saliency.commands.arguments import at_least, parse
 from saliency.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,11 +58,13 @@ class Arguments:
 def main(words: Sequence[str]) -> int:
     """Run the tool."""
     arguments = parse(Arguments, words, command="train")
+    at_least(arguments, seeds=1, dry_run=1)
     from rich.logging import RichHandler
 
     from saliency.config import overrides
     from saliency.runtime.interrupt import Interrupted
     from saliency.training.dry_run import with_synthetic_data
+    from saliency.training.run_folder import CONFIG
     from saliency.training.seeds import train_seeds
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
@@ -77,16 +79,18 @@ def main(words: Sequence[str]) -> int:
         return 0
     if arguments.synthetic:
         raise InputError("--synthetic goes with --dry-run N: nothing can be learnt from made-up data")
+    out = arguments.out or Path("runs") / run.name
     try:
         train_seeds(
             run,
-            arguments.out or Path("runs") / run.name,
+            out,
             seeds=arguments.seeds,
             resume=arguments.resume,
             force=arguments.force,
         )
     except (RuntimeError, OSError, MemoryError) as error:  # a killed loader process, a full disk
-        error.add_note("what is saved is whole: go on with --resume")
+        if (out / CONFIG).exists():
+            error.add_note("what is saved is whole: go on with --resume")
         raise
     except Interrupted as request:
         logging.getLogger(__name__).warning("%s; go on with --resume", request)

@@ -47,6 +47,18 @@ def counts(thing: Any, **least: int) -> None:
             raise InputError(f"{name} must be at least {lowest}, got {value}")
 
 
+def most(thing: Any, **highest: int) -> None:
+    """Refuse a field above its highest value; None where the field may be None.
+
+    Raises:
+        InputError: names the field and the highest value.
+    """
+    for name, limit in highest.items():
+        value = getattr(thing, name)
+        if value is not None and value > limit:
+            raise InputError(f"{name} must be at most {limit}, got {value}")
+
+
 def reals(thing: Any, **least: float) -> None:
     """Refuse a field that is no finite number or below its least value; None where the field may be None.
 

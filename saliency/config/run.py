@@ -181,6 +181,7 @@ class Training:
         checks.choices(self)
         checks.counts(self, batch_size=1, accumulate=1, validate_every=1, checkpoint_every=1, keep=1, log_every=1)
         checks.counts(self, seed=0, workers=0, validation_batch=1, max_bad_steps=1, threads=1)
+        checks.most(self, workers=1024, threads=1024)
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.batch_size % self.accumulate:

@@ -121,7 +121,7 @@ def _numbers(part: tuple[int, bytes], order: str) -> np.ndarray:
     kind, content = part
     if kind not in _TYPES:
         raise _Damaged(f"unknown type {kind}")
-    dtype = np.dtype(_TYPES[kind]).newbyteorder(order)
+    dtype = np.dtype(f"{order}{_TYPES[kind]}")
     if len(content) % dtype.itemsize:
         raise _Damaged("half a number")
     return np.frombuffer(content, dtype)

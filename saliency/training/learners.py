@@ -17,6 +17,7 @@ from saliency.training.checkpoint import Checkpoint
 from saliency.training.optimization import make_optimizer
 from saliency.training.run_folder import best_file
 from saliency.training.sampler import seed_of
+from saliency.types import Init
 
 WEIGHT_FILES = (".safetensors", ".pt", ".pth")
 
@@ -119,10 +120,15 @@ def make_learners(
         if stage.start is not None and run.learners[view].optimizer is not None:
             weights = str(best_file(folder, stage.start, view))
         saved = state.models.get(name) if state is not None else None
-        model = config.model.build("scratch" if weights or saved else config.init)
+        model = _build(name, config, "scratch" if weights or saved else config.init)
         if saved is not None:
             model.load_state_dict(dict(saved))
         elif weights is not None:
+            if stage.start is not None and not Path(weights).is_file():
+                raise InputError(
+                    f"stage {stage.name}: there is no {weights} to start from: the scores of learner {view} in stage "
+                    f"{stage.start} were never finite; lower its learning rate, and look at its weights and samples"
+                )
             load_weights(model, weights)
         model.to(world.device).train(trained)
         average = copy_of(model) if trained and run.train.ema else None
@@ -147,6 +153,24 @@ def make_learners(
             learner.optimizer.load_state_dict(state.optimizers[name])
         learners.append(learner)
     return learners
+
+
+def _build(name: str, config: Learner, init: Init) -> nn.Module:
+    """Build a learner's model.
+
+    Raises:
+        InputError: its settings fit together to no model, or see its `build`.
+    """
+    try:
+        return config.model.build(init)
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except (ValueError, ZeroDivisionError, RuntimeError) as error:
+        told = " ".join(str(error).split())[:200]
+        kind = type(config.model).__name__
+        raise InputError(
+            f"learner {name}: no model can be built of its {kind} ({told}); change its settings"
+        ) from error
 
 
 def _wrap(model: nn.Module, train: Training, world: World, *, trained: bool) -> nn.Module:

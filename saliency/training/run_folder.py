@@ -71,8 +71,9 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
         write_text(folder / CONFIG, dumps(run))
         try:
             yield
-        except InputError:
-            if fresh and not (folder / LOG).exists():  # refused before the first step: free for another try
+        except BaseException:
+            begun = [folder / LOG, *(folder / stage.name for stage in run.stages)]
+            if fresh and not any(path.exists() for path in begun):  # nothing was learnt: free for another try
                 (folder / CONFIG).unlink()
                 (folder / FACTS).unlink()
             raise

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from saliency.commands.explain import REMEDIES, explain
-from saliency.commands.main import exit_with
+from saliency.commands.main import exit_with, main
 from saliency.config.load import load_run
 from saliency.config.run import Optimizer, Stage, Training
 from saliency.errors import InputError
@@ -167,3 +167,75 @@ def test_extracted_frames_stay_below_the_folder(dhf1k_tree, tmp_path, folder):
     with pytest.raises(InputError, match="leads out of"):
         Extraction(data=data, videos="1", out=tmp_path / "out", folder=folder, suffix=".png").jobs()
     assert not (tmp_path / "out").exists()
+
+
+CONFIG = """
+from dataclasses import replace
+from saliency.config.run import Learner, Run, Stage, Training, Optimizer
+from saliency.distillation.bi_kd import BiKD
+from saliency.testing import ToyData, ToyNetConfig, ToyTask
+def config():
+    learners = {name: Learner(model=ToyNetConfig(), optimizer=Optimizer(lr=1e-2)) for name in ("a", "b")}
+    return Run(
+        name="toy", task=ToyTask(), data=ToyData(), learners=learners,
+        stages=(Stage(name="scratch", epochs=2), Stage(name="bi_kd", epochs=1, start="scratch", distiller=BiKD())),
+        train=Training(batch_size=4, log_every=1, device="cpu"),
+    )
+"""
+
+
+def status_and_words(words: list[str], capsys) -> tuple[int, str]:
+    """Run a command in this process."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as done:
+        main(words)
+    return done.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--seeds", "0"], "--seeds must be at least 1"),
+        (["--seeds", "-3"], "--seeds must be at least 1"),
+        (["--dry-run", "0"], "--dry-run must be at least 1"),
+        (["train.threads=1000000"], "threads must be at most 1024"),
+        (["train.workers=100000"], "workers must be at most 1024"),
+        (["train.batch_size=99999999999"], "12 samples, less than a batch"),
+        (["data.size=0"], "no sample"),
+        (["learners.a.model.width=0"], "learner a: no model can be built of its ToyNetConfig"),
+        (["learners.a.model.width=-3"], "learner a: no model can be built of its ToyNetConfig"),
+        (["learners.a.model.dropout=7"], "learner a: no model can be built of its ToyNetConfig"),
+        (["name=../../x"], "cannot be a part of the name of a file"),
+        (["train.device=cuda:99"], "cannot be used here"),
+    ],
+    ids=str,
+)
+def test_a_run_that_cannot_be_leaves_nothing(tmp_path, monkeypatch, capsys, words, match):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CONFIG)
+    status, told = status_and_words(["train", "mine.py", "--out", "run", *words], capsys)
+    assert status == 2 and told.startswith("error: ") and told.count("\n") == 1 and re.search(match, told), told
+    assert not Path("run", "config.json").exists() and "--resume" not in told
+    assert {path.name for path in tmp_path.iterdir()} <= {"mine.py", "run"}
+
+
+def test_a_loss_that_is_never_finite_names_the_learner(tmp_path, monkeypatch, capsys):
+    """One learner overflows at its first step in a stage too short to be stopped: the next stage cannot start."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CONFIG)
+    status, told = status_and_words(["train", "mine.py", "--out", "run", "learners.a.optimizer.lr=1e300"], capsys)
+    last = told.splitlines()[-1]
+    assert status == 2 and "stage bi_kd" in last and "learner a in stage scratch" in last and "learning rate" in last
+
+
+def test_a_billion_epochs_are_counted_not_listed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CONFIG)
+    status, told = status_and_words(["train", "mine.py", "--dry-run", "1", "stages.scratch.epochs=1000000000"], capsys)
+    assert status == 0, told
+
+
+@pytest.mark.parametrize("words", [["--samples", "0"], ["--samples", "-1"], ["--seed", "-1"]], ids=str)
+def test_counts_of_a_table_are_checked_at_once(tmp_path, capsys, words):
+    status, told = status_and_words(["leaderboard", str(tmp_path), *words], capsys)
+    assert status == 2 and f"{words[0]} must be at least" in told and told.count("\n") == 1
