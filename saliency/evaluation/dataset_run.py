@@ -239,7 +239,9 @@ def _claim(home: Path, what: Mapping[str, Any], *, restart: bool) -> None:
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            if not isinstance(found, dict):
+                raise ValueError("it holds no object")
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} cannot be read ({error}); start again with --restart") from error
         changed = sorted(key for key in {*found, *what} if found.get(key) != what.get(key))
         if changed:

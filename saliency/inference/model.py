@@ -1,5 +1,6 @@
 """A model ready to use: `load_model()` and a video in, maps out."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,7 +194,8 @@ class ModelMean(Predicting):
     def __post_init__(self) -> None:
         if not self.models:
             raise InputError("the mean of models needs at least one")
-        if self.weights and (len(self.weights) != len(self.models) or min(self.weights) <= 0):
+        usable = len(self.weights) == len(self.models) and all(0 < weight < math.inf for weight in self.weights)
+        if self.weights and not usable:
             raise InputError(f"{len(self.models)} models need as many weights above 0, got {self.weights}")
 
     @property

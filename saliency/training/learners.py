@@ -161,16 +161,16 @@ def _build(name: str, config: Learner, init: Init) -> nn.Module:
     Raises:
         InputError: its settings fit together to no model, or see its `build`.
     """
+    words = f"learner {name}: no model can be built of its {type(config.model).__name__} ({{}}); change its settings"
     try:
-        return config.model.build(init)
+        model = config.model.build(init)
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except (ValueError, ZeroDivisionError, RuntimeError) as error:
-        told = " ".join(str(error).split())[:200]
-        kind = type(config.model).__name__
-        raise InputError(
-            f"learner {name}: no model can be built of its {kind} ({told}); change its settings"
-        ) from error
+        raise InputError(words.format(" ".join(str(error).split())[:200])) from error
+    if empty := [key for key, weight in model.named_parameters() if not weight.numel()]:
+        raise InputError(words.format(f"{empty[0]} would be empty"))
+    return model
 
 
 def _wrap(model: nn.Module, train: Training, world: World, *, trained: bool) -> nn.Module:
