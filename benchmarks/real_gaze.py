@@ -18,9 +18,10 @@ import tyro
 from safetensors.torch import load_file
 
 from saliency.commands.main import exit_with
+from saliency.data.still_video import StillVideo
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.mini import Mini
-from saliency.datasets.stills import Stills, StillVideo
+from saliency.datasets.stills import Stills
 from saliency.evaluation.baselines import ModelPredictor, centre_prior, chance, mean_train_map
 from saliency.evaluation.dataset_run import evaluate_dataset
 from saliency.evaluation.map_source import FixedMap, MapSource
@@ -32,7 +33,7 @@ from saliency.inference.card import KEY, METRICS, Card, LearnedFrom, Score, card
 from saliency.inference.zoo import BUNDLED
 from saliency.io.weights import load_model, save_model
 from saliency.models.appearance_net import AppearanceNetConfig
-from saliency.preparation.sources import find_source
+from saliency.preparation.open_data import find_source
 from saliency.report.statistics import bootstrap_mean
 from saliency.types import InputSpec
 

@@ -2,6 +2,7 @@
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.data.still_samples import Changes, StillClips
+from saliency.datasets.stills import Stills
 from saliency.models.appearance_net import AppearanceNetConfig
 from saliency.tasks.saliency import SaliencyTask
 from saliency.types import InputSpec
@@ -23,7 +24,12 @@ def config() -> Run:
     return Run(
         name="real_gaze",
         task=SaliencyTask(monitor="nss"),
-        data=StillClips(kept=(384, 512), changes=Changes(crop=0.9, smallest=0.5, stretch=1.4), length=1),
+        data=StillClips(
+            sources=(Stills(name="osie"), Stills(name="crowd"), Stills(name="scene")),
+            kept=(384, 512),
+            changes=Changes(crop=0.9, smallest=0.5, stretch=1.4),
+            length=1,
+        ),
         learners={"appearance": Learner(model=APPEARANCE, optimizer=adam)},
         stages=(Stage(name="scratch", epochs=75),),
         train=Training(

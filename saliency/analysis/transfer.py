@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from saliency.analysis.cases import Cases, pairwise_cases, teacher_share
 from saliency.analysis.cca import Similarity, similarity
-from saliency.analysis.ensemble import Discordance, Interval, Recovery, ensemble, mcnemar, recovery, wilson
+from saliency.analysis.recovery import Discordance, Interval, Recovery, ensemble, mcnemar, recovery, wilson
 from saliency.config.run import Run
 from saliency.errors import InputError, nearest
 from saliency.io.weights import load_model

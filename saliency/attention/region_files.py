@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from saliency.attention.areas import Polygon, Rectangle, Shape
 from saliency.attention.regions import FixedRegion, MovingRegion, Region
-from saliency.attention.shapes import Polygon, Rectangle, Shape
 from saliency.errors import InputError
 
 FORMS = "NAME=X,Y,WIDTH,HEIGHT, NAME=X,Y:X,Y:X,Y (corners of a polygon) or NAME=FILE.csv"

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from saliency.attention.shapes import Rectangle, Shape
+from saliency.attention.areas import Rectangle, Shape
 
 
 class Region(Protocol):

@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from saliency.analysis import page
+    from saliency.analysis import summary
     from saliency.analysis.teacher_share import read_shares
     from saliency.analysis.transfer import Features, analyse
     from saliency.config import overrides
@@ -72,8 +72,8 @@ def main(words: Sequence[str]) -> int:
         device=arguments.device,
     )
     shares = read_shares(arguments.folder / "log.jsonl")
-    written = page.write(analysis, shares, arguments.out or arguments.folder)
+    written = summary.write(analysis, shares, arguments.out or arguments.folder)
     console = Console()
-    console.print(Markdown(page.markdown(analysis, shares)))
+    console.print(Markdown(summary.markdown(analysis, shares)))
     console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True)
     return 0

@@ -98,7 +98,7 @@ def get(arguments: Get) -> int:
     from rich.console import Console
 
     from saliency.preparation import downloads
-    from saliency.preparation.sources import find_source
+    from saliency.preparation.open_data import find_source
     from saliency.runtime.progress import progress_bar
 
     console = Console(soft_wrap=True, highlight=False)
@@ -122,7 +122,7 @@ def show() -> int:
 
     from saliency.io.data_folder import VARIABLE, data_folder
     from saliency.preparation.downloads import is_here
-    from saliency.preparation.sources import SOURCES
+    from saliency.preparation.open_data import SOURCES
 
     table = Table(box=None, pad_edge=False)
     for title in ("name", "what", "download", "licence", "here"):

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saliency.data.still_samples import targets
+from saliency.data.still_video import StillData, StillVideo, stills
 from saliency.data.targets import Key
-from saliency.datasets.stills import Stills, StillVideo
 from saliency.errors import InputError
 from saliency.io.images import read_image
 from saliency.io.transforms import make_clip, resize_frames
@@ -38,7 +38,7 @@ class FewLabels:
         part: (which, of how many); set by `own`.
     """
 
-    source: Stills = field(default_factory=Stills)
+    source: StillData
     viewers: int | None = None
     share: float = 1.0
     stopping: float = 0.2
@@ -61,7 +61,7 @@ class FewLabels:
 
     def scoring(self, views: Mapping[str, InputSpec]) -> "FewLabelSamples":
         """The validation split with all viewers, which no network learns from."""
-        photographs = [_load(video, self.size, [all_viewers(video)] * 2) for video in _videos(self.source, "val")]
+        photographs = [_load(video, self.size, [all_viewers(video)] * 2) for video in stills(self.source, "val")]
         return FewLabelSamples(photographs, views, self.size, flip=False)
 
     def own(self, learner: str) -> "FewLabels":
@@ -72,7 +72,7 @@ class FewLabels:
 
     def _photographs(self) -> tuple[list[StillVideo], list[StillVideo]]:
         """Those for early stopping and those for training."""
-        videos = _videos(self.source, "train")
+        videos = stills(self.source, "train")
         order = np.random.default_rng((self.seed, 0)).permutation(len(videos))
         chosen = [videos[i] for i in order[: max(2, round(self.share * len(videos)))]]
         held = max(1, round(self.stopping * len(chosen)))
@@ -169,10 +169,6 @@ class FewLabelSamples:
 def all_viewers(video: StillVideo) -> NDArray[np.float32]:
     """All fixations (k, 2) on a photograph."""
     return video.gaze().points
-
-
-def _videos(source: Stills, split: str) -> list[StillVideo]:
-    return [video for video in source.videos(split) if isinstance(video, StillVideo)]
 
 
 def _load(video: StillVideo, size: tuple[int, int], labels: Sequence[NDArray[np.float32]]) -> Photograph:

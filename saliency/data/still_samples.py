@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from saliency.data.still_video import StillData, StillVideo, stills
 from saliency.data.targets import Key
-from saliency.datasets.stills import Stills, StillVideo
 from saliency.errors import InputError
 from saliency.io.images import read_image
 from saliency.io.transforms import make_clip, resize_frames
@@ -76,7 +76,7 @@ class StillClips:
             frames does not depend on their number.
     """
 
-    sources: tuple[Stills, ...] = (Stills(name="osie"), Stills(name="crowd"), Stills(name="scene"))
+    sources: tuple[StillData, ...]
     grid: tuple[int, int] = (96, 128)
     kept: tuple[int, int] = (288, 384)
     changes: Changes = Changes()
@@ -92,12 +92,7 @@ class StillClips:
         return StillSamples(self, self._videos("val"), self._views(views), changes=None)
 
     def _videos(self, split: str) -> list[tuple[str, StillVideo]]:
-        return [
-            (source.name, video)
-            for source in self.sources
-            for video in source.videos(split)
-            if isinstance(video, StillVideo)
-        ]
+        return [(source.name, video) for source in self.sources for video in stills(source, split)]
 
     def _views(self, views: Mapping[str, InputSpec]) -> dict[str, InputSpec]:
         return {n: spec if self.length is None else replace(spec, length=self.length) for n, spec in views.items()}

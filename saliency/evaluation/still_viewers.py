@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saliency.data.still_video import StillVideo
 from saliency.data.video import AnnotatedVideo
-from saliency.datasets.stills import StillVideo
 from saliency.errors import InputError
 from saliency.gaze.recording import density_map, fixation_map
 

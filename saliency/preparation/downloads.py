@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from saliency.errors import InputError
 from saliency.io.data_folder import VARIABLE, data_folder
-from saliency.preparation.sources import PinnedFile, Register, Source
+from saliency.preparation.open_data import PinnedFile, Register, Source
 
 RAW = "https://raw.githubusercontent.com"
 """Where single files of public repositories are read."""

@@ -5,6 +5,7 @@ from typing import Literal
 
 from saliency.config.run import Alone, Learner, Optimizer, Run, Stage, Training
 from saliency.data.few_labels import FewLabels
+from saliency.datasets.stills import Stills
 from saliency.distillation.base import Distiller
 from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
@@ -21,12 +22,12 @@ from saliency.types import InputSpec
 Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split"]
 
 REGIMES: Mapping[Regime, FewLabels] = {
-    "screening": FewLabels(viewers=1, share=0.3, seed=100),
-    "one_30": FewLabels(viewers=1, share=0.3),
-    "one_100": FewLabels(viewers=1),
-    "all_30": FewLabels(share=0.3),
-    "all_100": FewLabels(),
-    "one_30_split": FewLabels(viewers=1, share=0.3, parts={"narrow": 0, "wide": 1}),
+    "screening": FewLabels(source=Stills(), viewers=1, share=0.3, seed=100),
+    "one_30": FewLabels(source=Stills(), viewers=1, share=0.3),
+    "one_100": FewLabels(source=Stills(), viewers=1),
+    "all_30": FewLabels(source=Stills(), share=0.3),
+    "all_100": FewLabels(source=Stills()),
+    "one_30_split": FewLabels(source=Stills(), viewers=1, share=0.3, parts={"narrow": 0, "wide": 1}),
 }
 
 OTHERS = "others"

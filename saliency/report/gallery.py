@@ -21,7 +21,7 @@ from saliency.io.atomic import write_atomic
 from saliency.io.transforms import resize_map
 from saliency.metrics.frame import METRICS
 from saliency.report.formats import heading, number
-from saliency.report.page import STYLE
+from saliency.report.table_page import STYLE
 
 WIDTH = 320
 """Pictures are at most so many pixels wide."""

@@ -7,8 +7,8 @@ from saliency.errors import InputError, nearest
 from saliency.io.atomic import write_atomic
 from saliency.metrics.frame import METRICS
 from saliency.report.formats import csv_text, json_text, latex, markdown
-from saliency.report.page import html
 from saliency.report.published import published_tables
+from saliency.report.table_page import html
 from saliency.report.tables import LeaderboardRow, Table
 
 FORMATS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex, "html": html}

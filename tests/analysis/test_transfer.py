@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from saliency.analysis import page
+from saliency.analysis import summary
 from saliency.analysis.plot import bars, colour_of
 from saliency.analysis.teacher_share import read_shares
 from saliency.analysis.transfer import Features, analyse
@@ -95,7 +95,7 @@ def test_classification(digits):
 def test_the_page_says_everything(digits, tmp_path):
     run, folder = digits
     analysis = analyse(run, folder, before="before", stages=["bi_kd"], features=Features(top=5), device="cpu")
-    written = page.write(analysis, read_shares(folder / "log.jsonl"), tmp_path / "out")
+    written = summary.write(analysis, read_shares(folder / "log.jsonl"), tmp_path / "out")
     text = (tmp_path / "out/analysis.md").read_text()
     for heading in ("Scores", "Recovered", "top-1 changed", "Who would teach", "Teacher and student", "Similarity"):
         assert heading in text
@@ -134,7 +134,7 @@ def test_saliency(tmp_path):
     assert not stage.cases
     assert not stage.similarity
     assert np.isfinite(stage.recovered["a"]["cc"].after)
-    assert "cc" in page.markdown(analysis, [])
+    assert "cc" in summary.markdown(analysis, [])
 
 
 def test_what_is_missing_is_named(digits, tmp_path):

@@ -5,10 +5,10 @@ import csv
 import numpy as np
 import pytest
 
+from saliency.attention.areas import Rectangle
 from saliency.attention.crop import fit_window
 from saliency.attention.film import FilmMeter
 from saliency.attention.regions import FixedRegion, MovingRegion
-from saliency.attention.shapes import Rectangle
 from saliency.attention.table import write_table
 
 SIZE = (40, 80)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from saliency.attention.areas import Polygon, Rectangle
 from saliency.attention.focus import as_shares
 from saliency.attention.region_files import parse_region, parse_regions
 from saliency.attention.regions import FixedRegion, MovingRegion, RegionMeter, Share, summarise
-from saliency.attention.shapes import Polygon, Rectangle
 from saliency.errors import InputError
 
 SIZE = (100, 200)

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from saliency.data.still_samples import Changes, StillClips, StillSamples, cut, draw_box, snapped, targets
+from saliency.data.still_video import StillVideo
 from saliency.data.video import VideoSamples
-from saliency.datasets.stills import Stills, StillVideo
+from saliency.datasets.stills import Stills
 from saliency.errors import InputError
 from saliency.models.appearance_net import AppearanceNetConfig
 from saliency.preparation.catalogue import choose

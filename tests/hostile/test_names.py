@@ -11,7 +11,7 @@ from saliency.evaluation.protocols import CANONICAL
 from saliency.evaluation.result import FLAGS, FrameRow, Result
 from saliency.report.formats import latex
 from saliency.report.leaderboard import write_leaderboard
-from saliency.report.page import html
+from saliency.report.table_page import html
 from saliency.report.tables import LeaderboardRow, build_tables
 
 pytestmark = pytest.mark.hostile("names")

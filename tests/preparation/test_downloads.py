@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from saliency.errors import InputError
-from saliency.preparation import downloads, sources
+from saliency.preparation import downloads, open_data
 from saliency.preparation.downloads import blob_id, get
-from saliency.preparation.sources import Source, read_register
+from saliency.preparation.open_data import Source, read_register
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"video/a b.avi": b"moving\n" * 1000, "gaze/P1/P1.txt": b"1 2 3\n", "gaze/P2/P2.txt": b"", "LICENSE": b"MIT\n"}
@@ -19,7 +19,7 @@ FILES = {"video/a b.avi": b"moving\n" * 1000, "gaze/P1/P1.txt": b"1 2 3\n", "gaz
 def quick(tmp_path, monkeypatch):
     monkeypatch.setenv("SALIENCY_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(downloads, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(sources, "REGISTERS", tmp_path)
+    monkeypatch.setattr(open_data, "REGISTERS", tmp_path)
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_registers_are_read_strictly(tmp_path):
             read_register(path)
 
 
-@pytest.mark.parametrize("source", sources.SOURCES, ids=lambda source: source.name)
+@pytest.mark.parametrize("source", open_data.SOURCES, ids=lambda source: source.name)
 def test_every_entry_of_the_table_is_whole(source, monkeypatch):
     monkeypatch.undo()
     register = source.pinned()

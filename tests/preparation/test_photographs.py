@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from saliency.datasets.stills import SIGMAS, Stills, StillVideo
+from saliency.data.still_video import StillVideo
+from saliency.datasets.stills import SIGMAS, Stills
 from saliency.errors import InputError
 from saliency.preparation import photographs
-from saliency.preparation.sources import SOURCES
+from saliency.preparation.open_data import SOURCES
 
 
 @pytest.fixture(autouse=True)

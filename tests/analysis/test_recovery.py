@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from saliency.analysis.ensemble import ensemble, largest_deviation, mcnemar, recovery, wilson
+from saliency.analysis.recovery import ensemble, largest_deviation, mcnemar, recovery, wilson
 from saliency.errors import InputError
 from saliency.tasks.classification import ClassificationTask
 from saliency.tasks.saliency import SaliencyTask

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from saliency.analysis.cases import Cases
-from saliency.analysis.ensemble import Recovery
 from saliency.analysis.plot import bars
+from saliency.analysis.recovery import Recovery
 from saliency.analysis.teacher_share import TeacherShare
 from saliency.analysis.transfer import Analysis, StageAnalysis
 from saliency.io.atomic import write_atomic
