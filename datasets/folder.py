@@ -32,8 +32,8 @@ from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map, is_inside
 from saliency.io.frames import Decoder, open_frames
-from saliency.io.images import list_images, numeric_order
-from saliency.io.maps import read_density, read_fixations
+from saliency.io.images import IMAGE_SUFFIXES, list_images, numeric_order
+from saliency.io.maps import MAP_FILES, read_density, read_fixations
 from saliency.types import InputSpec
 
 log = logging.getLogger(__name__)
@@ -259,7 +259,7 @@ def map_list(folder: Path, num_frames: int, size: tuple[int, int]) -> tuple[Path
     """
     if not folder.is_dir():
         return ()
-    others = (path for path in folder.iterdir() if path.suffix in (".mat", ".npy"))
+    others = (path for path in folder.iterdir() if path.suffix in (".mat", *MAP_FILES))
     files = list_images(folder) or sorted(others, key=lambda path: numeric_order(path.name))
     if len(files) != num_frames:
         raise InputError(f"{folder}: holds {len(files)} maps but the video has {num_frames} frames; give one per frame")
@@ -267,7 +267,7 @@ def map_list(folder: Path, num_frames: int, size: tuple[int, int]) -> tuple[Path
     for i, path in enumerate(files):
         if numbers[0] is None or numbers[i] != numbers[0] + i:
             raise InputError(f"{path}: its name does not end in the next number; number the maps without gaps")
-    if files[0].suffix not in (".mat", ".npy") and image_size(files[0]) != tuple(size):
+    if files[0].suffix.lower() in IMAGE_SUFFIXES and image_size(files[0]) != tuple(size):
         raise InputError(f"{files[0]}: is {image_size(files[0])} (HxW) but the video {tuple(size)}; maps have its size")
     return tuple(files)
 

@@ -48,7 +48,7 @@ class Arguments:
     colours: str = "heat"
     opacity: float = 0.6
     top: float = 50.0
-    maps: Literal["png", "png16", "npy", "npz", "mp4"] | None = None
+    maps: Annotated[str | None, tyro.conf.arg(metavar="FORMAT")] = None
     peak: float | None = None
     side_by_side: bool = False
     device: str = "auto"

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -22,6 +21,7 @@ from saliency.errors import InputError
 from saliency.evaluation.map_source import FixedMap, MapSource
 from saliency.inference.predictor import Predictor
 from saliency.io.frames import open_frames
+from saliency.io.maps import MAP_FILES, read_values
 from saliency.types import InputSpec
 
 GRID = (90, 160)
@@ -322,12 +322,14 @@ class MapFolder:
             raise InputError(
                 f"{folder} does not exist; expected the maps of video {video.id} there (or {video.id}.npy)"
             )
-        found = [path for path in folder.iterdir() if path.suffix.lower() in (".png", ".npy")]
+        found = [path for path in folder.iterdir() if path.suffix.lower() in MAP_FILES]
         kinds = {path.suffix.lower() for path in found}
         if not found:
-            raise InputError(f"{folder} has no PNG or NPY maps; expected one for each of {video.num_frames} frames")
+            known = " or ".join(suffix[1:].upper() for suffix in MAP_FILES)
+            raise InputError(f"{folder} has no {known} maps; expected one for each of {video.num_frames} frames")
         if len(kinds) > 1:
-            raise InputError(f"{folder} has both PNG and NPY maps; keep one kind")
+            both = " and ".join(suffix[1:].upper() for suffix in MAP_FILES if suffix in kinds)
+            raise InputError(f"{folder} has both {both} maps; keep one kind")
         numbers = {path: _number(path) for path in found}
         unnumbered = [path for path, number in numbers.items() if number is None]
         if unnumbered and len(unnumbered) < len(found):
@@ -383,21 +385,11 @@ def read_map(path: Path) -> Tensor:
     Raises:
         InputError: unreadable, not one map, or an image in colour.
     """
-    if path.suffix.lower() == ".npy":
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise InputError(f"{path} is not a NumPy array ({error}); write it with numpy.save") from error
-    else:
-        try:
-            with Image.open(path) as image:
-                values = np.asarray(image.convert("RGB") if image.mode in ("P", "RGBA", "CMYK") else image)
-        except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path} is not an image that can be read ({error}); write it again") from error
-        if values.ndim == 3 and (values == values[..., :1]).all():
-            values = values[..., 0]  # grey, stored three times
-        elif values.ndim == 3:
+    values = read_values(path)
+    if values.ndim == 3 and MAP_FILES[path.suffix.lower()].picture:
+        if not (values == values[..., :1]).all():
             raise InputError(f"{path} is a colour image; a map has one channel, save it as grey")
+        values = values[..., 0]  # grey, stored three times
     if values.ndim != 2 or not values.size or values.dtype.kind not in "fiub":
         raise InputError(f"{path} has shape {values.shape} of {values.dtype}; expected one (h, w) map of numbers")
     return torch.from_numpy(values.astype(np.float32))

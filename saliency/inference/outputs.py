@@ -4,24 +4,33 @@ import json
 import logging
 import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self, get_args
+from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from saliency.errors import InputError
+from saliency.errors import InputError, nearest
 from saliency.io.atomic import write_atomic
 from saliency.io.frame_source import FrameSource
-from saliency.io.maps import to_grey, write_density
+from saliency.io.maps import MAP_FILES, to_grey, write_density
 from saliency.io.partial import Partial, fitting
 from saliency.io.picture_writer import PictureWriter
 from saliency.io.video_writer import Sound, VideoWriter
 
 log = logging.getLogger(__name__)
 
-MapFormat = Literal["png", "png16", "npy", "npz", "mp4"]
-MAP_FORMATS: tuple[str, ...] = get_args(MapFormat)
+FOLDERS: Mapping[str, tuple[str, Literal[8, 16]]] = {
+    "png": (".png", 8),
+    "png16": (".png", 16),
+    **{suffix[1:]: (suffix, 8) for suffix in MAP_FILES if suffix != ".png"},
+}
+"""Formats of a folder with one map a frame: name -> suffix and, of pictures, bits."""
+
+MAP_FORMATS = (*FOLDERS, "npz", "mp4")
+"""Formats of maps: those of a folder, and those of one file of all."""
+
 MARK = ".maps.json"
 """In a folder of maps: how many of which kind were written. Files that it does not account for are never removed."""
 
@@ -40,11 +49,11 @@ class Outputs:
 
     picture: Path | None
     maps: Path | None = None
-    map_format: MapFormat = "png"
+    map_format: str = "png"
     peak: float | None = None
 
 
-def outputs_in(folder: Path, source: FrameSource, maps: MapFormat | None = None, peak: float | None = None) -> Outputs:
+def outputs_in(folder: Path, source: FrameSource, maps: str | None = None, peak: float | None = None) -> Outputs:
     """Return the usual outputs: ``NAME_saliency.mp4`` (``.png`` of a still) and ``NAME_maps`` in a folder.
 
     NAME is that of the source without its suffix.
@@ -54,8 +63,12 @@ def outputs_in(folder: Path, source: FrameSource, maps: MapFormat | None = None,
         source: what is shown.
         maps: format of the maps; None writes none.
         peak: see `Outputs`.
+
+    Raises:
+        InputError: there is no such format of maps.
     """
     name = source_name(source)
+    maps = None if maps is None else known_format(maps)
     places = {"npz": f"{name}_maps.npz", "mp4": f"{name}_maps.mp4"}
     return Outputs(
         picture=folder / f"{name}_saliency.{'png' if source.still else 'mp4'}",
@@ -65,7 +78,7 @@ def outputs_in(folder: Path, source: FrameSource, maps: MapFormat | None = None,
     )
 
 
-def outputs_at(path: Path, source: FrameSource, maps: MapFormat | None = None, peak: float | None = None) -> Outputs:
+def outputs_at(path: Path, source: FrameSource, maps: str | None = None, peak: float | None = None) -> Outputs:
     """Return the outputs whose painted video or picture is one named file; maps get its name with ``_maps``.
 
     Args:
@@ -75,15 +88,27 @@ def outputs_at(path: Path, source: FrameSource, maps: MapFormat | None = None, p
         peak: see `Outputs`.
 
     Raises:
-        InputError: the ending does not suit the source.
+        InputError: the ending does not suit the source, or there is no such format of maps.
     """
     wanted = ".png" if source.still else ".mp4"
     if path.suffix.lower() != wanted:
         kind = "a picture" if source.still else "a video"
         raise InputError(f"--out {path}: {source.path} is {kind}, so what is written ends in {wanted}")
+    maps = None if maps is None else known_format(maps)
     ending = f".{maps}" if maps in ("npz", "mp4") else ""
     place = None if maps is None else path.with_name(f"{path.stem}_maps{ending}")
     return Outputs(picture=path, maps=place, map_format=maps or "png", peak=peak)
+
+
+def known_format(name: str) -> str:
+    """Return the name of a format of maps.
+
+    Raises:
+        InputError: it is none of `MAP_FORMATS`.
+    """
+    if name not in MAP_FORMATS:
+        raise InputError(f"maps are written as {', '.join(MAP_FORMATS)}, not as '{name}'{nearest(name, MAP_FORMATS)}")
+    return name
 
 
 def source_name(source: FrameSource) -> str:
@@ -152,6 +177,7 @@ def open_maps(outputs: Outputs, source: FrameSource) -> MapWriter | None:
     """
     if outputs.maps is None:
         return None
+    known_format(outputs.map_format)
     if outputs.map_format == "npz":
         return _Archive(outputs.maps)
     if outputs.map_format == "mp4":
@@ -202,7 +228,7 @@ class _Maps:
 class _Folder(_Maps):
     """One file a frame: ``0001.png``, ``0002.png``, ...; a hidden file tells which are ours."""
 
-    def __init__(self, folder: Path, kind: Literal["png", "png16", "npy"], peak: float | None) -> None:
+    def __init__(self, folder: Path, kind: str, peak: float | None) -> None:
         _refuse_others(folder)
         super().__init__(folder, folder=True)
         self._kind, self._peak = kind, peak
@@ -217,9 +243,7 @@ class _Folder(_Maps):
             raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
 
     def write(self, number: int, density: np.ndarray) -> None:
-        write_density(
-            self.partial / _map_name(number, self._kind), density, self._peak, bits=16 if self._kind == "png16" else 8
-        )
+        write_density(self.partial / _map_name(number, self._kind), density, self._peak, bits=FOLDERS[self._kind][1])
         self._written += 1
 
     def _complete(self) -> None:
@@ -235,7 +259,7 @@ class _Folder(_Maps):
 
 
 def _map_name(number: int, kind: str) -> str:
-    return f"{number + 1:04d}.{kind.removesuffix('16')}"
+    return f"{number + 1:04d}{FOLDERS[kind][0]}"
 
 
 def _names_in(folder: Path) -> set[str]:
@@ -251,12 +275,13 @@ def _refuse_others(folder: Path, *, broken_off: bool = False) -> None:
     try:
         told = json.loads((folder / MARK).read_text(encoding="utf-8")) if MARK in there else {}
         count, kind = int(told.get("maps", 0)), str(told.get("kind", ""))
+        count, kind = (count, kind) if kind in FOLDERS else (0, "")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
     except (ValueError, TypeError, AttributeError, OverflowError):
         count, kind = 0, ""
     if broken_off and kind and not count:  # it does not know how many there are
-        others = {name for name in there if not re.fullmatch(r"\d{4,}\.(png|npy)|\..*", name)}
+        others = {name for name in there if not re.fullmatch(rf"\d{{4,}}\{FOLDERS[kind][0]}|\..*", name)}
     else:
         others = there - {MARK} - {_map_name(i, kind) for i in range(min(count, len(there)))}
     if others:

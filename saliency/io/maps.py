@@ -1,10 +1,13 @@
-"""Read and write saliency (density) maps and fixation maps: PNG, NPY and Matlab files.
+"""Read and write saliency (density) maps and fixation maps: the one table of map files, and Matlab's fixation maps.
 
-PNG and NPY density maps are compared by their shape only, so a scale does not matter to the metrics; the
-readers return images in [0, 1] and arrays as they are.
+Density maps are compared by their shape only, so a scale does not matter to the metrics; pictures are read as values
+in [0, 1] and arrays as they are.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -19,31 +22,69 @@ FIXATION_KEY = "I"
 """Name of the binary map in the .mat files of DHF1K, Hollywood-2 and UCF Sports."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapFile:
+    """A kind of file that holds one map.
+
+    Attributes:
+        read: path -> numbers in the file's own units, (H, W), or (H, W, 3) uint8 of a picture in colour; raises
+            `InputError`.
+        write: called with a path, float32 (H, W) >= 0, and what `write_density` says of `peak` and `bits`.
+        picture: whether whole numbers are brightnesses, the highest of which stands for 1.
+    """
+
+    read: Callable[[Path], np.ndarray]
+    write: Callable[[Path, np.ndarray, float | None, Literal[8, 16]], None]
+    picture: bool = False
+
+
+def read_values(path: str | Path) -> np.ndarray:
+    """Read what a map file holds: (H, W), or (H, W, 3) uint8 of a picture in colour, in the file's own units.
+
+    Args:
+        path: a suffix of `MAP_FILES`; anything else is read as a picture.
+
+    Raises:
+        InputError: not such a file.
+    """
+    path = Path(path)
+    values = _kind(path).read(path)
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{path}: must hold one array of numbers with shape (H, W)")
+    return values
+
+
 def read_density(path: str | Path) -> np.ndarray:
     """Read a saliency or density map, float32 (H, W) >= 0.
 
     Args:
-        path: ``.npy`` (returned as it is) or an image: 8-bit / 255, 16-bit / 65535, colour turned to grey.
+        path: a suffix of `MAP_FILES`: arrays are returned as they are, pictures (of any suffix) as 8-bit / 255,
+            16-bit / 65535, colour turned to grey.
 
     Raises:
         InputError: not such a file, or negative or non-finite values.
     """
     path = Path(path)
-    values = _read_npy(path) if path.suffix.lower() == ".npy" else _read_grey(path)
+    values = read_values(path)
+    if _kind(path).picture:
+        values = _brightness(values)
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise InputError(f"{path}: must hold one array of numbers with shape (H, W)")
+    values = values.astype(np.float32)
     if not np.isfinite(values).all() or values.min(initial=0.0) < 0:
         raise InputError(f"{path}: has negative or non-finite values; a density map is >= 0")
     return values
 
 
 def write_density(path: str | Path, density: np.ndarray, peak: float | None = None, bits: Literal[8, 16] = 8) -> None:
-    """Write a map (H, W) >= 0 as ``.npy`` (float32, values kept) or ``.png``.
+    """Write a map (H, W) >= 0; the suffix of `MAP_FILES` chooses the format.
 
     Args:
-        path: file to write; the suffix chooses the format.
+        path: file to write.
         density: the map.
-        peak: value that becomes white in a PNG; None: the map's maximum, which uses the bits best and changes
-            no metric that ignores the scale. An all-zero map stays black.
-        bits: of a PNG.
+        peak: value that becomes white in a picture; None: the map's maximum, which uses the bits best and changes
+            no metric that ignores the scale. An all-zero map stays black. Arrays keep their values.
+        bits: of a picture.
 
     Raises:
         InputError: another suffix, wrong shape, negative or non-finite values, or it cannot be written; then an older
@@ -54,14 +95,11 @@ def write_density(path: str | Path, density: np.ndarray, peak: float | None = No
         raise InputError(f"{path}: a map to write must have shape (H, W), got {density.shape}")
     if not np.isfinite(density).all() or density.min(initial=0.0) < 0:
         raise InputError(f"{path}: a map to write must be finite and >= 0")
-    if path.suffix not in (".npy", ".png"):
-        raise InputError(f"{path}: maps are written as .png or .npy")
+    if path.suffix not in MAP_FILES:
+        raise InputError(f"{path}: maps are written as {' or '.join(MAP_FILES)}")
     try:
         with replacing(path, sync=False) as temporary:
-            if path.suffix == ".npy":
-                np.save(temporary, density.astype(np.float32))
-            else:
-                Image.fromarray(to_grey(density, peak, bits)).save(temporary, compress_level=1)
+            MAP_FILES[path.suffix].write(temporary, density.astype(np.float32), peak, bits)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
@@ -86,7 +124,7 @@ def read_fixations(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix.lower() != ".mat":
-        return _read_grey(path) > 0
+        return _brightness(_read_picture(path)) > 0
     if not path.is_file():
         raise InputError(f"{path}: no such fixation map")
     return read_matrix(path, FIXATION_KEY) > 0
@@ -113,28 +151,51 @@ def write_fixations(path: str | Path, fixations: np.ndarray) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def _kind(path: Path) -> MapFile:
+    return MAP_FILES.get(path.suffix.lower(), MAP_FILES[".png"])
+
+
 def _read_npy(path: Path) -> np.ndarray:
     try:
-        values = np.load(path, allow_pickle=False)
+        return np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such map") from error
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path}: is not a NumPy array that can be read ({error})") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiub":
-        raise InputError(f"{path}: must hold one array of numbers with shape (H, W)")
-    return values.astype(np.float32)
+        raise InputError(f"{path}: is not a NumPy array that can be read ({error}); use numpy.save") from error
 
 
-def _read_grey(path: Path) -> np.ndarray:
-    """Read an image as float32 (H, W) in [0, 1]."""
+def _write_npy(path: Path, density: np.ndarray, peak: float | None, bits: Literal[8, 16]) -> None:
+    np.save(path, density)
+
+
+def _read_picture(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):
-                return np.asarray(image).astype(np.float32) / 65535
-            if image.mode == "1":
-                return np.asarray(image).astype(np.float32)
-            return np.asarray(image if image.mode == "L" else image.convert("L")).astype(np.float32) / 255
+            if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
+                return np.asarray(image)
+            return np.asarray(image.convert("L" if image.mode in ("LA", "La") else "RGB"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such map") from error
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise InputError(f"{path}: is not an image that can be read ({error})") from error
+
+
+def _write_png(path: Path, density: np.ndarray, peak: float | None, bits: Literal[8, 16]) -> None:
+    Image.fromarray(to_grey(density, peak, bits)).save(path, compress_level=1)
+
+
+def _brightness(values: np.ndarray) -> np.ndarray:
+    """The brightness of a picture, float32 (H, W), white is 1."""
+    if values.ndim == 3:
+        values = np.asarray(Image.fromarray(values).convert("L"))
+    white = 255 if values.dtype == np.uint8 else 65535 if values.dtype.kind in "iu" else 1
+    return values.astype(np.float32) / white
+
+
+MAP_FILES: Mapping[str, MapFile] = MappingProxyType(
+    {
+        ".png": MapFile(read=_read_picture, write=_write_png, picture=True),
+        ".npy": MapFile(read=_read_npy, write=_write_npy),
+    }
+)
+"""The one table of files that hold a map: suffix -> how they are read and written."""

@@ -7,7 +7,7 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 from saliency.errors import InputError
-from saliency.io.maps import read_density, read_fixations, to_grey, write_density, write_fixations
+from saliency.io.maps import MAP_FILES, read_density, read_fixations, to_grey, write_density, write_fixations
 
 RNG = np.random.default_rng(0)
 
@@ -26,6 +26,14 @@ def test_density_npy_keeps_its_values(tmp_path):
     found = read_density(tmp_path / "a.npy")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, density)
+
+
+@pytest.mark.parametrize("suffix", MAP_FILES)
+def test_what_is_written_in_any_format_is_read_again(tmp_path, suffix):
+    density = RNG.random((9, 13)).astype(np.float32)
+    density[0, 0] = 1
+    write_density(tmp_path / f"a{suffix}", density, bits=16)
+    np.testing.assert_allclose(read_density(tmp_path / f"a{suffix}"), density, atol=0.51 / 65535)
 
 
 def test_empty_map_stays_black(tmp_path):

