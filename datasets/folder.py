@@ -302,7 +302,7 @@ def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -
     if not seen.any():
         raise InputError(f"{path}: holds no sample with a position; record it again or remove the file")
     if not seen.all():
-        log.info("%s: %d of %d samples have no position and are left out", path, (~seen).sum(), len(seen))
+        log.info("%s: %d of %d samples have no position and are left out", path, (~seen).sum(), len(values))
     if seen.any() and np.abs(values[seen, 1:]).max() <= 1 < min(size):
         raise InputError(f"{path}: no x or y is above 1; give pixels of the video, not shares of its size")
     inside, during = is_inside(values[:, 1:], size), (frame >= 0) & (frame < num_frames)

@@ -120,7 +120,7 @@ def read_splits(root: Path) -> dict[str, str]:
         InputError: the file is missing or names a split twice or by an unknown word.
     """
     rows = _read_csv(root / "split.csv", ("image", "split"))
-    splits = dict(rows)
+    splits = {image: split for image, split in rows}
     if len(splits) < len(rows):
         raise InputError(f"{root / 'split.csv'}: names a photograph twice; each belongs to one split")
     if wrong := next((s for s in splits.values() if s not in ("train", "val", "test")), None):
