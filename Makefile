@@ -1,4 +1,4 @@
-.PHONY: check lint types test check-slow
+.PHONY: check lint types test check-slow release
 check: lint types test
 
 lint:
@@ -13,3 +13,6 @@ test:
 
 check-slow:
 	pytest -m "slow or browser or tutorial"
+
+release:
+	.ci/release

@@ -16,7 +16,7 @@ from saliency.attention.page import Contents, Thumbnail, page
 from saliency.attention.region_files import parse_regions
 from saliency.attention.table import write_table
 from saliency.errors import InputError
-from saliency.inference.outputs import MapFormat, Outputs, open_picture, varying_times
+from saliency.inference.outputs import Outputs, open_picture, varying_times
 from saliency.inference.painters import Painter
 from saliency.inference.render import MapMaker, Seen, render
 from saliency.io.atomic import write_atomic
@@ -42,7 +42,7 @@ class Wishes:
     regions: Sequence[str] = ()
     crop: str | None = None
     thumbnails: int = 0
-    maps: MapFormat | None = None
+    maps: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def write_report(
     return Report(page=folder / "report.html", film=film, crop=crop, thumbnails=tuple(chosen), problem=written.problem)
 
 
-def _place_of_maps(folder: Path, maps: MapFormat | None) -> Path | None:
+def _place_of_maps(folder: Path, maps: str | None) -> Path | None:
     if maps is None:
         return None
     return folder / (f"maps.{maps}" if maps in ("npz", "mp4") else "maps")

@@ -30,15 +30,14 @@ def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         if sync:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            put_on_disk(temporary)
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to hear of
             temporary.unlink(missing_ok=True)
         raise
     if sync:
-        _sync_folder(path.parent)
+        put_on_disk(path.parent)
 
 
 @contextlib.contextmanager
@@ -51,11 +50,16 @@ def write_atomic(path: str | Path) -> Iterator[TextIO]:
         yield file
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system lets a folder be opened."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def put_on_disk(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut; folders only where the system can open them.
+
+    Raises:
+        OSError: that failed.
+    """
+    if os.name != "posix" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -7,7 +7,6 @@ file and a part beside it that can be looked at.
 import contextlib
 import ctypes
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -15,6 +14,8 @@ import tempfile
 from pathlib import Path
 
 from saliency.errors import InputError
+from saliency.io import locks
+from saliency.io.atomic import put_on_disk
 
 NAME_LIMIT = 200
 """Bytes of a name to which suffixes may still be added: file systems take 255 for the whole."""
@@ -89,7 +90,7 @@ class Partial:
             self.path.unlink() if self.path.is_symlink() else shutil.rmtree(self.path)  # the older one, by now
         else:
             self.path.replace(self.target)
-        _sync_one(self.target.parent)
+        put_on_disk(self.target.parent)
         self._release()
 
     def keep(self) -> None:
@@ -106,6 +107,8 @@ class Partial:
 
     def _claim(self) -> int:
         """Make the file or folder and lock it: the descriptor that holds the lock."""
+        if not locks.SEES_THE_FILE:
+            return self._claim_beside()
         while True:
             if self.is_folder:
                 self.path.mkdir(exist_ok=True)
@@ -113,16 +116,14 @@ class Partial:
             else:
                 lock = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locks.lock(lock, wait=False)
                 if self.path.exists() and os.path.samestat(os.fstat(lock), self.path.stat()):
                     if not self.is_folder:
                         os.ftruncate(lock, 0)
                     return lock
             except BlockingIOError as error:
                 os.close(lock)
-                raise InputError(
-                    f"{self.target}: somebody else is writing it at this moment; wait, or write to another place"
-                ) from error
+                raise self._taken() from error
             except OSError as error:
                 if error.errno in (errno.ENOLCK, errno.ENOTSUP):  # a disk without locks
                     return lock
@@ -130,10 +131,37 @@ class Partial:
                 raise
             os.close(lock)  # the one before has just finished and renamed it: try again
 
+    def _claim_beside(self) -> int:
+        """The same by a file of its own, where a locked file could not take its name."""
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            locks.lock(lock, wait=False)
+            if self.is_folder:
+                self.path.mkdir(exist_ok=True)
+            else:
+                self.path.write_bytes(b"")
+        except BlockingIOError as error:
+            os.close(lock)
+            raise self._taken() from error
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.lock")
+
+    def _taken(self) -> InputError:
+        return InputError(f"{self.target}: somebody else is writing it at this moment; wait, or write to another place")
+
     def _release(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+            if not locks.SEES_THE_FILE:
+                with contextlib.suppress(OSError):  # the next one has it open already
+                    self._lock_file.unlink()
 
 
 def _sync(path: Path) -> None:
@@ -141,21 +169,13 @@ def _sync(path: Path) -> None:
     if path.is_dir():
         for below in path.rglob("*"):
             if not below.is_symlink():
-                _sync_one(below)
-    _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                put_on_disk(below)
+    put_on_disk(path)
 
 
 def _exchange(new: Path, old: Path) -> None:
     """Let two folders swap their names, in one step where the system can."""
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # TypeError: Windows knows no such library
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
         here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
         if renameat2(here, os.fsencode(new), here, os.fsencode(old), swap) == 0:

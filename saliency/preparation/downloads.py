@@ -7,7 +7,6 @@ converted, the set takes its name in one step.
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import http.client
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from saliency.errors import InputError
+from saliency.io import locks
 from saliency.io.data_folder import VARIABLE, data_folder
 from saliency.preparation.open_data import PinnedFile, Register, Source
 
@@ -207,9 +207,10 @@ def _alone(part: Path) -> Iterator[None]:
     """Keep other processes from gathering the same set; the lock goes with the process."""
     lock = part.with_name(f"{part.name}.lock")
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        locks.lock(file.fileno(), wait=True)
         yield
-    lock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another waits for it, and has it open
+        lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """How much memory is taken and how much is left, of the GPU or of this process."""
 
 import contextlib
-import resource
+import importlib.util
+import sys
 from pathlib import Path
 
 import torch
@@ -19,10 +20,13 @@ def taken(device: torch.device) -> int:
 
 
 def peak(device: torch.device) -> int:
-    """Most bytes in use since the last `reset_peak`, or since the process began where it cannot be reset."""
+    """Most bytes in use since the last `reset_peak`, or since the process began where it cannot be reset.
+
+    0 where that cannot be told.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _field(PROCESS / "status", "VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return _field(PROCESS / "status", "VmHWM") or _peak_of_process()
 
 
 def reset_peak(device: torch.device) -> None:
@@ -43,6 +47,15 @@ def left(device: torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     machine, container = _field(MACHINE, "MemAvailable"), _container()
     return min((value for value in (machine, container) if value is not None), default=None)
+
+
+def _peak_of_process() -> int:
+    """What the system remembers, where it is POSIX."""
+    if importlib.util.find_spec("resource") is None:
+        return 0
+    resource = importlib.import_module("resource")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024  # macOS counts bytes
 
 
 def _container() -> int | None:

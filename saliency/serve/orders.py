@@ -3,11 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any
 
 from saliency.attention.report import Wishes
 from saliency.errors import InputError, nearest
-from saliency.inference.outputs import MapFormat
 
 _MOST_REGIONS, _MOST_CORNERS, _MOST_THUMBNAILS = 20, 100, 10
 FILES_OF_MAPS = ("mp4", "npz")
@@ -34,12 +33,11 @@ class Order:
 
     def wishes(self) -> Wishes:
         """Return the same in the words of a report."""
-        chosen: MapFormat | None = next((kind for kind in get_args(MapFormat) if kind == self.maps), None)
         return Wishes(
             regions=[f"{name}={_written(value)}" for name, value in self.regions.items()],
             crop=self.crop or None,
             thumbnails=self.thumbnails,
-            maps=chosen,
+            maps=self.maps or None,
         )
 
 

@@ -1,6 +1,5 @@
 """The folder of a run: who may write there, and what happens when a run meets an older one."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 from saliency.config.run import Run
 from saliency.errors import InputError
+from saliency.io import locks
 from saliency.io.serial import dumps, encode, upgraded
 from saliency.training.checkpoint import last_good, write_text
 from saliency.training.logbook import LOG
@@ -44,7 +44,7 @@ def claim(folder: Path, run: Run, facts: Mapping[str, Any], *, resume: bool, for
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(lock.fileno(), wait=False)
         except OSError as error:
             raise InputError(f"another process is writing to {folder}; wait for it or choose --out") from error
         lock.write(str(os.getpid()))
