@@ -12,6 +12,7 @@ import numpy as np
 
 from saliency.attention.crop import CropPath, Window, find_path
 from saliency.attention.cuts import CutFinder
+from saliency.attention.doubt import Doubt, DoubtMeter, Judge
 from saliency.attention.focus import Focus, as_shares, measure
 from saliency.attention.regions import Region, RegionMeter, RegionSummary, Share, summarise
 from saliency.attention.thumbnails import choose, look
@@ -32,6 +33,7 @@ class Film:
         rows: share of the attention in each row of cells, float32 (n, h).
         sharpness: of each frame where people look, (n,).
         brightness: mean grey level of each frame in [0, 1], (n,).
+        doubt: how far the maps can be trusted; None if the model cannot say.
     """
 
     size: tuple[int, int]
@@ -44,6 +46,7 @@ class Film:
     rows: np.ndarray
     sharpness: np.ndarray
     brightness: np.ndarray
+    doubt: Doubt | None = None
 
     def __len__(self) -> int:
         return len(self.focus)
@@ -69,13 +72,16 @@ class Film:
 class FilmMeter:
     """Measures the frames of a film in order."""
 
-    def __init__(self, size: tuple[int, int], fps: float, regions: Sequence[Region] = ()) -> None:
+    def __init__(
+        self, size: tuple[int, int], fps: float, regions: Sequence[Region] = (), judge: Judge | None = None
+    ) -> None:
         """Start.
 
         Args:
             size: (H, W) of the frames in pixels.
             fps: mean frames per second.
             regions: what to measure, each with its own name.
+            judge: says how far the maps can be trusted.
         """
         self._size, self._fps = size, fps
         self._regions = RegionMeter(regions, size)
@@ -85,6 +91,7 @@ class FilmMeter:
         self._columns: list[np.ndarray] = []
         self._rows: list[np.ndarray] = []
         self._sharpness, self._brightness = array("d"), array("d")
+        self._doubt = None if judge is None else DoubtMeter(judge, fps)
 
     def add(self, frame: np.ndarray, density: np.ndarray) -> None:
         """Measure the next frame.
@@ -103,6 +110,8 @@ class FilmMeter:
         sharpness, brightness = look(frame, shares)
         self._sharpness.append(sharpness)
         self._brightness.append(brightness)
+        if self._doubt is not None:
+            self._doubt.add(frame, density)
 
     def finish(self, times: np.ndarray | None = None) -> Film:
         """Return what was measured.
@@ -128,4 +137,5 @@ class FilmMeter:
             rows=np.stack(self._rows),
             sharpness=np.asarray(self._sharpness),
             brightness=np.asarray(self._brightness),
+            doubt=None if self._doubt is None else self._doubt.finish(),
         )

@@ -1,7 +1,9 @@
 """What a client should know of the model behind a report, in words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from saliency.attention.doubt import Judge
 
 METHOD = (
     "A neural network looked at every frame together with the frames around it and predicted where people who watch "
@@ -33,6 +35,7 @@ class ModelNotes:
         limits: what this model is not good for, a sentence each.
         sha256: of the weights file.
         demonstration: whether it only shows that all works and its numbers mean nothing for people.
+        judge: says how far its maps can be trusted; None if that was not calibrated.
     """
 
     name: str
@@ -41,3 +44,4 @@ class ModelNotes:
     limits: Sequence[str] = ()
     sha256: str = ""
     demonstration: bool = False
+    judge: Judge | None = field(default=None, repr=False)

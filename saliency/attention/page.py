@@ -105,6 +105,11 @@ def in_short(contents: Contents) -> list[str]:
         f"On average it lies {_percent(away.mean())} of the way from the middle of the picture to a corner "
         "(evenly spread attention would lie about half way)."
     )
+    if film.doubt is not None:
+        lines.append(
+            f"The model expects its {'maps' if _moves(contents) else 'map'} to be worth "
+            f"{film.doubt.confidence.mean():.1f} bits per look more than always pointing at the middle (0: no better)."
+        )
     lines += [_region_sentence(summary, film) for summary in film.summaries()]
     if contents.crop is not None:
         kept, fixed = contents.crop.share.mean(), contents.crop.fixed_share.mean()
@@ -145,6 +150,8 @@ def _warnings(contents: Contents) -> list[str]:
             "A demonstration: this model learned from simulated viewers only. The page shows what a report looks like; "
             "its numbers say nothing about people."
         )
+    if contents.film.doubt is not None and (note := contents.film.doubt.note()):
+        texts.append(f"{note}.")
     if contents.problem:
         texts.append(f"The file was not read to its end or is damaged: {contents.problem}.")
     return [f'<p class="warning">{escape(text)}</p>\n' for text in texts]
@@ -195,6 +202,16 @@ def _timeline(contents: Contents) -> list[str]:
             unit="%",
         ),
     ]
+    if film.doubt is not None:
+        charts.append(
+            Chart(
+                title="Confidence",
+                about="Bits per look by which the map is expected to beat a map that always points at the middle.",
+                lines=[Line(name="", values=film.doubt.confidence, colour=COLOURS[3])],
+                top=_top(film.doubt.confidence),
+                unit="bits",
+            )
+        )
     hint = (
         '<p class="note">Dashed upright lines are cuts. Click into a chart to go there in the film. Every number is in '
         '<a href="frames.csv">frames.csv</a>.</p>'
@@ -302,6 +319,11 @@ def _method(contents: Contents) -> str:
         "its mean; a region <b>holds the peak</b> when most of that place lies in it.</li><li><b>Distance from the "
         "middle</b>: mean distance of the attention from the middle, as a share of a corner's.</li>"
     )
+    if contents.film.doubt is not None:
+        terms += (
+            "<li><b>Confidence</b>: how far the map is from a map of the middle, read as bits of information on a "
+            "curve that was measured on photographs with recorded gaze.</li>"
+        )
     if contents.crop is not None:
         terms += "<li><b>Attention kept</b>: the sum of the map inside the window.</li>"
     return f"{texts}{terms}</ul>"

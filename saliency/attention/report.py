@@ -98,7 +98,7 @@ def write_report(
     if not 0 <= wishes.thumbnails <= _MOST_THUMBNAILS:
         raise InputError(f"--thumbnails must lie between 0 and {_MOST_THUMBNAILS}, got {wishes.thumbnails}")
     ending = ".png" if source.still else ".mp4"
-    meter = FilmMeter(source.size, source.fps, regions)
+    meter = FilmMeter(source.size, source.fps, regions, notes.judge)
 
     def measure(seen: Seen) -> None:
         meter.add(seen.frame, seen.map)

@@ -16,7 +16,7 @@ def write_table(path: Path, film: Film, crop: CropPath | None = None) -> None:
 
     Columns: ``frame`` (from 0), ``time`` (seconds), those of `Focus`, ``scene`` (from 1), for each region
     ``NAME_attention``, ``NAME_area`` and ``NAME_peak`` (0 or 1; empty where it is not in the picture), and with a crop
-    ``crop_x``, ``crop_y`` and ``crop_share``.
+    ``crop_x``, ``crop_y`` and ``crop_share``, and ``confidence`` (bits per fixation) where the model can say it.
 
     Args:
         path: file to write.
@@ -27,6 +27,7 @@ def write_table(path: Path, film: Film, crop: CropPath | None = None) -> None:
     header = ["frame", "time", *FOCUS, "scene"]
     header += [f"{head}_{what}" for head in heads.values() for what in ("attention", "area", "peak")]
     header += ["crop_x", "crop_y", "crop_share"] if crop is not None else []
+    header += ["confidence"] if film.doubt is not None else []
     cuts = set(film.cuts)
     scene = 1
     with write_atomic(path) as file:
@@ -41,6 +42,8 @@ def write_table(path: Path, film: Film, crop: CropPath | None = None) -> None:
             if crop is not None:
                 x, y = crop.corner(i)
                 line += [str(x), str(y), f"{crop.share[i]:.6g}"]
+            if film.doubt is not None:
+                line.append(f"{film.doubt.confidence[i]:.6g}")
             writer.writerow(line)
 
 

@@ -85,6 +85,7 @@ def notes_of(models: "Sequence[Model]") -> "ModelNotes":
         licence="",
         sha256=", ".join(model.sha256 for model in models),
         demonstration=any(_demonstrates(model) for model in models),
+        judge=models[0].judge if len(models) == 1 else None,
     )
 
 

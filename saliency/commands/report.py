@@ -116,4 +116,8 @@ def _summary(report: "Report") -> str:
     if report.crop is not None:
         kept, fixed = 100 * report.crop.share.mean(), 100 * report.crop.fixed_share.mean()
         lines.append(f"crop: keeps {kept:.1f} % of the attention (fixed in the middle: {fixed:.1f} %)")
+    if report.film.doubt is not None:
+        lines.append(f"confidence: {report.film.doubt.confidence.mean():.2f} bits per look beyond the centre prior")
+        if note := report.film.doubt.note():
+            lines.append(f"note: {note}")
     return "\n".join([*lines, f"report: {report.page}"])

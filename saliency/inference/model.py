@@ -14,6 +14,7 @@ from saliency.errors import InputError
 from saliency.inference.card import Card, card_of
 from saliency.inference.ensemble import Ensemble
 from saliency.inference.predictor import Predictor
+from saliency.inference.trust import Encoder, Judge, Trust, trust_of
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
@@ -37,11 +38,14 @@ class Map:
         time: seconds after the first frame.
         values: float32 (H, W), of the source's size unless asked otherwise, >= 0, sum 1: the share of all looks that
             falls on each pixel.
+        confidence: bits per fixation that the map is expected to gain over a centre prior, as calibrated for the model;
+            None where it was not.
     """
 
     frame: int
     time: float
     values: np.ndarray = field(repr=False)
+    confidence: float | None = None
 
 
 class Maps(Iterator[Map]):
@@ -91,6 +95,11 @@ class Predicting:
         """
         raise NotImplementedError
 
+    @property
+    def trust(self) -> Trust | None:
+        """How confidence and strangeness are read off; None if that was not calibrated."""
+        return None
+
     def predict(
         self,
         source: Source,
@@ -127,7 +136,8 @@ class Predicting:
             raise InputError(f"size must be 'source', 'model' or (height, width), got {size}")
         predictor = self.predictor(batch_size or BATCH_SIZE)
         frames = open_source(source, allow_network=allow_network)
-        return Maps(_maps(predictor, frames, every, size), None if frames is source else frames)
+        maps = _maps(predictor, frames, every, size, self.trust)
+        return Maps(maps, None if frames is source else frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +171,19 @@ class Model(Predicting):
     def card(self) -> Card | None:
         """What the model learned from, its licences, what it is good for and what not; None if its file is silent."""
         return card_of(self.metadata, self.name)
+
+    @property
+    def trust(self) -> Trust | None:
+        """See `Predicting.trust`."""
+        return trust_of(self.metadata, self.name)
+
+    @property
+    def judge(self) -> Judge | None:
+        """What says how far the model's maps can be trusted; None if that was not calibrated."""
+        trust = self.trust
+        if trust is None or not isinstance(self.network, Encoder):
+            return None
+        return Judge(trust=trust, network=self.network, spec=self.input, device=self.device)
 
     def predictor(self, batch_size: int = BATCH_SIZE) -> Predictor:
         """Return what makes maps; see `Predicting.predictor`."""
@@ -208,7 +231,9 @@ class ModelMean(Predicting):
         return Ensemble([model.predictor(batch_size) for model in self.models], self.weights or None)
 
 
-def _maps(predictor: Predictor | Ensemble, frames: FrameSource, every: int, size: Size) -> Iterator[Map]:
+def _maps(
+    predictor: Predictor | Ensemble, frames: FrameSource, every: int, size: Size, trust: Trust | None
+) -> Iterator[Map]:
     targets = None if every == 1 else range(0, len(frames), every)
     times = frames.timestamps
     for number, small in predictor.maps(frames, targets):
@@ -217,6 +242,7 @@ def _maps(predictor: Predictor | Ensemble, frames: FrameSource, every: int, size
             frame=number,
             time=number / frames.fps if times is None else float(times[number]),
             values=as_density(resize_map(small, (wanted[0], wanted[1])).numpy(), number),
+            confidence=None if trust is None else trust.confidence(small.numpy()),
         )
 
 

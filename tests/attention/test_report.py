@@ -1,6 +1,7 @@
 """The folder that a report is: a drawn film in, every file looked into."""
 
 import csv
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -174,3 +175,30 @@ def test_a_broken_film_is_reported_up_to_the_damage(tmp_path, ad):
         found = report(source, tmp_path / "out", crop="9:16", thumbnails=1)
     assert found.problem is not None and 5 < len(found.film) < 40
     assert "not read to its end or is damaged" in (tmp_path / "out" / "report.html").read_text()
+
+
+class DarkIsStrange:
+    def confidence(self, density):
+        return 1.25
+
+    def strangeness(self, frames):
+        return 2 - frames.mean(axis=(1, 2, 3)) / 50
+
+
+def test_a_model_that_can_doubt_does_so_on_the_page_and_in_the_table(tmp_path, ad):
+    notes = dataclasses.replace(NOTES, judge=DarkIsStrange())
+    with open_frames(ad) as source:
+        found = write_report(source, Bright(), tmp_path / "out", Wishes(crop="9:16"), notes=notes)
+    assert found.film.doubt.confidence.tolist() == [1.25] * 40
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert "worth 1.2 bits per look more than always pointing at the middle" in html
+    assert "1 of 2 frames that were looked at are unlike all photographs" in html  # frames 0 and 20; 20 is brighter
+    assert "<b>Confidence</b>" in html
+    with (tmp_path / "out" / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["confidence"] for row in rows] == ["1.25"] * 40
+
+    with open_frames(ad) as source:
+        report(source, tmp_path / "silent")
+    assert "bits per look" not in (tmp_path / "silent" / "report.html").read_text()
+    assert "confidence" not in (tmp_path / "silent" / "frames.csv").read_text().partition("\n")[0]
