@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from saliency.data.labelled_images import Augmentation, SegmentationSamples
 from saliency.errors import InputError
@@ -114,5 +114,5 @@ def _read(path: Path, mode: str | None) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             return np.array(image if mode is None else image.convert(mode))
-    except (OSError, UnidentifiedImageError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"cannot read {path} ({error}); unpack {ARCHIVE} again") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision.transforms.v2.functional as TF
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from saliency.data.quarantine import Problem, Quarantine, indices, read_or_replace
@@ -229,7 +229,7 @@ def read_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path} cannot be decoded ({error}); replace or remove it") from error
 
 

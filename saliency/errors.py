@@ -11,8 +11,11 @@ class InputError(ValueError):
     """Bad input from the user: the message is one line that names the thing and the remedy.
 
     The command line tools print the message and exit with status 2; everything else is a bug and
-    shows its traceback.
+    shows its traceback. Names and values that it quotes cannot break the line.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join("".join(c if c.isprintable() else " " for c in str(message)).split()))
 
 
 class MissingData(InputError):

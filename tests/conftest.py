@@ -341,3 +341,13 @@ def mini_like(tmp_path: Path) -> list[AnnotatedVideo]:
             lines += [f"{k},{i},{rng.uniform(0, 64):.2f},{rng.uniform(0, 36):.2f}" for k in range(4)]
         (root / "gaze" / f"{name}.csv").write_text("\n".join(lines) + "\n")
     return Folder(root=root).videos("test")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "hostile(name): a class of damage or misuse, for the count of `count.py`")
+
+
+def pytest_runtest_setup(item):
+    mark = item.get_closest_marker("hostile")
+    if mark is not None:
+        item.user_properties.append(("hostile", mark.args[0]))

@@ -1,11 +1,10 @@
 """Who taught whom over the course of a run, from its log."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from saliency.analysis.plot import lines
-from saliency.errors import InputError
+from saliency.training.run_log import read_log
 
 PREFIX = "taught/"
 
@@ -37,13 +36,10 @@ def read_shares(log: Path) -> list[TeacherShare]:
         log: ``log.jsonl`` of a run.
 
     Raises:
-        InputError: there is no log.
+        InputError: there is no log, or it is damaged.
     """
-    if not log.is_file():
-        raise InputError(f"there is no {log}: train the run first")
     stages: dict[str, TeacherShare] = {}
-    for text in log.read_text().splitlines():
-        line = json.loads(text)
+    for line in read_log(log):
         own = {key.removeprefix(PREFIX): value for key, value in line.items() if key.startswith(PREFIX)}
         if not own:
             continue

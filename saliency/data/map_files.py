@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
@@ -285,5 +285,5 @@ def image_size(path: Path) -> tuple[int, int]:
             return image.height, image.width
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; complete the data set") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path}: is not an image that can be read ({error}); replace it") from error

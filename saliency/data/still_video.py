@@ -105,7 +105,7 @@ def read_fixations(root: Path) -> dict[str, Fixations]:
             names, image = archive["images"], archive["image"].astype(np.int64)
             points = np.stack((archive["x"], archive["y"]), axis=1).astype(np.float32) + np.float32(0.5)
             columns = [archive[key] for key in ("viewer", "order", "duration_ms")]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path}: is missing, damaged or lacks an array ({error}); fetch it again") from error
     lengths = {len(image), len(points), *(len(column) for column in columns)}
     if len(lengths) > 1 or (len(image) and not 0 <= image.min() <= image.max() < len(names)):

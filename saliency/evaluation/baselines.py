@@ -304,7 +304,7 @@ class MapFolder:
     def _from_array(self, path: Path, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+        except Exception as error:  # whatever a decoder of damaged files stumbles over
             raise InputError(f"{path} is not a NumPy array ({error}); write it with numpy.save") from error
         if array.ndim != 3 or len(array) != video.num_frames or array.dtype.kind not in "fiub":
             raise InputError(

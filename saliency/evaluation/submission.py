@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.dhf1k import frame_counts
@@ -167,7 +167,7 @@ def _problem(path: Path, size: tuple[int, int]) -> str | None:
                 return f"{path} has mode {image.mode}, expected 8-bit grey"
             if image.size != (size[1], size[0]):
                 return f"{path} is {image.size[1]}x{image.size[0]} (HxW), expected {size[0]}x{size[1]}"
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         return f"{path} cannot be read ({error})"
     return None
 

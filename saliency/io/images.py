@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from saliency.errors import InputError
 from saliency.io.frame_source import FrameSource
@@ -103,5 +103,7 @@ def read_image(path: Path) -> np.ndarray:
             return np.array(image.convert("RGB"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path}: is not an image that can be read ({error})") from error

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy.io import savemat
 
 from saliency.errors import InputError
@@ -160,7 +160,7 @@ def _read_npy(path: Path) -> np.ndarray:
         return np.load(path, allow_pickle=False)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such map") from error
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path}: is not a NumPy array that can be read ({error}); use numpy.save") from error
 
 
@@ -176,7 +176,7 @@ def _read_picture(path: Path) -> np.ndarray:
             return np.asarray(image.convert("L" if image.mode in ("LA", "La") else "RGB"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such map") from error
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except Exception as error:  # whatever a decoder of damaged files stumbles over
         raise InputError(f"{path}: is not an image that can be read ({error})") from error
 
 

@@ -17,6 +17,7 @@ from saliency.config.run import Run
 from saliency.errors import InputError
 from saliency.io.atomic import write_atomic
 from saliency.report.formats import markdown_text
+from saliency.training.run_log import read_log
 
 Scores = Mapping[tuple[str, str], float]
 """(stage, learner) -> score."""
@@ -145,18 +146,12 @@ def last_scores(log: Path, metric: str) -> dict[tuple[str, str], float]:
     Raises:
         InputError: there is no log, or it has no such score.
     """
-    if not log.is_file():
-        raise InputError(f"there is no {log}: train the run first")
     scores = {}
     prefix = f"val_{metric}/"
-    for number, text in enumerate(log.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        try:
-            line = json.loads(text)
-            if line["kind"] == "val":
-                found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
-                scores |= {(line["stage"], learner): value for learner, value in found.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{log}, line {number} is damaged; go on with the run with --resume") from error
+    for line in read_log(log):
+        if line["kind"] == "val":
+            found = {key.removeprefix(prefix): value for key, value in line.items() if key.startswith(prefix)}
+            scores |= {(line["stage"], learner): value for learner, value in found.items()}
     if not scores:
         raise InputError(f"{log} has no validation of '{metric}'")
     return scores

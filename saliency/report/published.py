@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from saliency.errors import InputError, nearest
 from saliency.report.comparison import NAME as COMPARISON
@@ -151,7 +152,7 @@ def own_comparison(folder: Path) -> list[OwnResult]:
         folder: of the run: it holds ``comparison.json`` and ``config.json`` (below ``seed-N`` with several seeds).
 
     Raises:
-        InputError: one of the two files is missing.
+        InputError: one of the two files is missing or damaged.
     """
     comparison = folder / f"{COMPARISON}.json"
     configs = [path for path in [folder / "config.json", *sorted(folder.glob("seed-*/config.json"))] if path.is_file()]
@@ -159,8 +160,17 @@ def own_comparison(folder: Path) -> list[OwnResult]:
         raise InputError(
             f"{folder} is no finished transfer run: {comparison.name} or config.json is missing; train the run first"
         )
-    run = json.loads(configs[0].read_text(encoding="utf-8"))["name"]
-    rows = json.loads(comparison.read_text(encoding="utf-8"))["rows"]
+    try:
+        run = json.loads(configs[0].read_text(encoding="utf-8"))["name"]
+        rows = json.loads(comparison.read_text(encoding="utf-8"))["rows"]
+        return _own_results(run, rows)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{folder}: {comparison.name} or config.json is damaged ({error}); train the run again"
+        ) from error
+
+
+def _own_results(run: str, rows: list[dict[str, Any]]) -> list[OwnResult]:
     results = []
     for learner in dict.fromkeys(row["learner"] for row in rows):
         metrics: dict[str, float] = {}

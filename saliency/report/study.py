@@ -26,6 +26,7 @@ from saliency.report.statistics import bootstrap_nested, holm, sign_flip_test
 from saliency.runtime.distributed import pick_device
 from saliency.training import checkpoint
 from saliency.training.run_folder import best_file
+from saliency.training.run_log import read_log
 
 METRICS = ("nss", "cc", "sim", "kld")
 SCORES, NAME = "scores.npz", "study"
@@ -164,8 +165,7 @@ def compare(data: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]], me
 
 def transfer_mass(log: Path, stage: str) -> float:
     """Return the mean transfer loss of a stage's logged steps."""
-    lines = [json.loads(text) for text in log.read_text().splitlines()]
-    values = [line["transfer"] for line in lines if line["stage"] == stage and line["kind"] == "train"]
+    values = [line["transfer"] for line in read_log(log) if line["stage"] == stage and line["kind"] == "train"]
     return float(np.mean(values)) if values else 0.0
 
 

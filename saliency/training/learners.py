@@ -92,6 +92,20 @@ class Progress:
     unlogged: list[dict[str, Any]] = field(default_factory=list)
     done: bool = False
 
+    @classmethod
+    def of(cls, stored: dict[str, Any], folder: Path) -> "Progress":
+        """Return what a checkpoint says.
+
+        Raises:
+            InputError: it has other fields than this version writes.
+        """
+        try:
+            return cls(**stored)
+        except TypeError as error:
+            raise InputError(
+                f"{folder} was written by another version of the project ({error}); go on with that one, or remove it"
+            ) from error
+
 
 def make_learners(
     run: Run, stage: Stage, folder: Path, world: World, state: Checkpoint | None, progress: Progress

@@ -18,10 +18,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run
 from saliency.io.atomic import write_atomic
+from saliency.training.run_log import LOG, read_log
 
 log = logging.getLogger(__name__)
 
-LOG = "log.jsonl"
 PLAIN_SECONDS = 10.0
 """Without a terminal, a line of progress is printed this often."""
 
@@ -127,7 +127,7 @@ class Logbook:
         """Say what the run came to and where everything lies."""
         if not self.main:
             return
-        lines = [json.loads(text) for text in (self.folder / LOG).read_text().splitlines()]
+        lines = read_log(self.folder / LOG)
         skipped = Counter(line["learner"] for line in lines if line["kind"] == "skipped")
         done = (time.monotonic() - self.opened) / 60
         self.console.print(f"{run.name}: done, {done:.1f} minutes of this start", highlight=False)

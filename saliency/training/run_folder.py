@@ -12,7 +12,7 @@ from saliency.errors import InputError
 from saliency.io import locks
 from saliency.io.serial import dumps, encode, upgraded
 from saliency.training.checkpoint import last_good, write_text
-from saliency.training.logbook import LOG
+from saliency.training.run_log import LOG
 
 CONFIG = "config.json"
 FACTS = "facts.json"

@@ -199,7 +199,7 @@ class Trainer:
         states = self.folder / stage.name / "checkpoints" / alone
         saved = checkpoint.steps(states) if resume else []
         state = checkpoint.load(saved[-1]) if saved else None
-        progress = Progress(**state.progress) if state else Progress()
+        progress = Progress.of(state.progress, saved[-1]) if state else Progress()
         if progress.done:
             return
         learners = self._learners(stage, state, progress)

@@ -69,13 +69,3 @@ def cases(request):
     found = Cases()
     request.node.user_properties.append(("cases", found.counts))
     return found
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "hostile(name): a class of damage or misuse, for the count of `count.py`")
-
-
-def pytest_runtest_setup(item):
-    mark = item.get_closest_marker("hostile")
-    if mark is not None:
-        item.user_properties.append(("hostile", mark.args[0]))
