@@ -1,4 +1,4 @@
-.PHONY: check lint types test check-slow release
+.PHONY: check lint types test check-slow hostile fuzz release
 check: lint types test
 
 lint:
@@ -13,6 +13,14 @@ test:
 
 check-slow:
 	pytest -m "slow or browser or tutorial"
+
+MINUTES ?= 10
+
+hostile:  # what tries to break it, counted by class
+	python tests/hostile/count.py
+
+fuzz:  # make fuzz MINUTES=60 goes on for an hour
+	python tests/fuzz/fuzz.py $(MINUTES)
 
 release:
 	.ci/release

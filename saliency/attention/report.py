@@ -21,6 +21,7 @@ from saliency.inference.painters import Painter
 from saliency.inference.render import MapMaker, Seen, render
 from saliency.io.atomic import write_atomic
 from saliency.io.frame_source import FrameSource
+from saliency.io.images import write_image
 
 _SMALL = 560
 """Longest side in pixels of the thumbnails inside the page."""
@@ -155,7 +156,7 @@ def _write_crop(source: FrameSource, crop: CropPath, path: Path, count: int) -> 
 def _write_thumbnail(source: FrameSource, frame: int, path: Path) -> Thumbnail:
     picture = source.read([frame])[0]
     try:
-        Image.fromarray(picture).save(path, compress_level=3)
+        write_image(path, picture)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     scale = min(1.0, _SMALL / max(picture.shape[:2]))

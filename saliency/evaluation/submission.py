@@ -18,6 +18,7 @@ from saliency.datasets.dhf1k import frame_counts
 from saliency.errors import InputError
 from saliency.evaluation.dataset_run import POLL_SECONDS
 from saliency.evaluation.map_source import MapSource, Progress
+from saliency.io.images import write_image
 from saliency.io.transforms import resize_map
 from saliency.runtime.distributed import World
 
@@ -82,7 +83,7 @@ def write_submission(
                 values = resize_map(pred.float(), video.size).numpy()
                 if not np.isfinite(values).all():
                     raise InputError(f"{predictor.name}, video {video.id}, frame {frame}: NaN or infinite values")
-                Image.fromarray(stretched(values)).save(home / f"{frame + 1:04d}.png")
+                write_image(home / f"{frame + 1:04d}.png", stretched(values))
                 if progress is not None:
                     progress(done + frame + 1, total)
             (home / ".unfinished").unlink()

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from saliency.errors import InputError
 from saliency.inference.folding import for_inference
+from saliency.io.atomic import replacing
 from saliency.io.transforms import make_clip
 from saliency.io.weights import LoadedModel
 from saliency.types import InputSpec
@@ -68,15 +68,13 @@ def export(loaded: LoadedModel, path: Path, batch_size: int = 1) -> float | None
     shape = (batch_size, spec.length, *spec.size, 3)
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+    with torch.no_grad(), replacing(path) as written:
         program = torch.export.export(module, (frames,))
-        written = Path(folder) / path.name
         writers[path.suffix](program, written, json.dumps(facts))
         maps = (_run_onnx if path.suffix == ".onnx" else _run_pt2)(written, frames)
         difference = None if maps is None else float((maps - module(frames)).abs().max())
         if difference is not None and not difference <= TOLERANCE:
             raise InputError(f"{path}: not written, its maps differ from the model's by {difference:.2g}")
-        written.replace(path)
     return difference
 
 

@@ -34,6 +34,7 @@ import numpy as np
 import torch
 
 from saliency.errors import InputError
+from saliency.io.atomic import write_atomic
 from saliency.io.frame_source import FrameSource
 from saliency.io.transforms import resize_frames
 
@@ -271,9 +272,8 @@ def build(
         lengths=lengths,
         checksums=checksums,
     )
-    half = description.with_suffix(".json.part")
-    half.write_text(json.dumps(asdict(shard)), encoding="utf-8")
-    half.replace(description)
+    with write_atomic(description) as file:
+        json.dump(asdict(shard), file)
     return True
 
 

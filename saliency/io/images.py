@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from saliency.errors import InputError
+from saliency.io.atomic import replacing
 from saliency.io.frame_source import FrameSource
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -84,6 +85,16 @@ def _quietly_opened(path: Path) -> Image.Image:
     with warnings.catch_warnings():  # Pillow warns of large images; `read_image` refuses them
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(path)
+
+
+def write_image(path: Path, picture: np.ndarray) -> None:
+    """Write a picture, uint8 (H, W) or RGB (H, W, 3), whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; an older file of that name stays as it was.
+    """
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary)
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from saliency.data.video import AnnotatedVideo
 from saliency.gaze.recording import density_map, is_inside
 from saliency.io.atomic import write_atomic
+from saliency.io.images import write_image
 
 GRID = (90, 160)
 """(H, W) on which maps of videos of different sizes are averaged."""
@@ -53,10 +54,10 @@ class Statistics:
             json.dump(values, file)
         grey = np.rint(self.centre_bias / max(self.centre_bias.max(), 1e-12) * 255).astype(np.uint8)
         large = cv2.resize(grey, (GRID[1] * 4, GRID[0] * 4), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / "centre_bias.png"), cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS))
+        write_image(folder / "centre_bias.png", _rgb(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS)))
         labels = [*map(str, range(len(self.histogram) - 1)), f"{len(self.histogram) - 1}+"]
         title = f"fixated pixels per frame (mean {self.mean_fixations:.2f}, {self.frames_read} frames)"
-        cv2.imwrite(str(folder / "fixations_per_frame.png"), bar_chart(self.histogram, labels, title))
+        write_image(folder / "fixations_per_frame.png", _rgb(bar_chart(self.histogram, labels, title)))
         if self.agreement is not None:
             values, edges = np.histogram(list(self.agreement_per_video.values()), bins=12)
             chart = bar_chart(
@@ -64,7 +65,7 @@ class Statistics:
                 [f"{edge:.2f}" for edge in edges[:-1]],
                 f"videos by agreement of observers: leave-one-out NSS (mean {self.agreement:.2f})",
             )
-            cv2.imwrite(str(folder / "agreement.png"), chart)
+            write_image(folder / "agreement.png", _rgb(chart))
 
 
 def collect(
@@ -143,6 +144,11 @@ def leave_one_out(points: np.ndarray, size: tuple[int, int], sigma: float) -> np
         others = density_map(np.delete(seen, k, axis=0), size, sigma * size[1])
         scores.append((others[y, x] - others.mean()) / others.std())
     return np.array(scores)
+
+
+def _rgb(picture: np.ndarray) -> np.ndarray:
+    """Turn OpenCV's order of colours, BGR, into RGB."""
+    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def bar_chart(values: Sequence[int], labels: Sequence[str], title: str) -> np.ndarray:

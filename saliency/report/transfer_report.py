@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +21,7 @@ from saliency.evaluation.result import Result
 from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate_many
 from saliency.inference.overlay import Overlay, side_by_side
+from saliency.io.images import write_image
 from saliency.io.transforms import resize_map
 from saliency.io.weights import load_model
 from saliency.metrics.frame import lower_is_better
@@ -117,7 +117,7 @@ class TransferReport:
             truth, found = video.density(frame), resize_map(pred, video.size).numpy()
             both = side_by_side(paint.paint(picture, truth), paint.paint(picture, found))
             name = f"{split}-{video.id}-{frame:04d}"
-            Image.fromarray(both).save(folder / "overlays" / f"{name}.png")
+            write_image(folder / "overlays" / f"{name}.png", both)
             board.add_image(f"{name} truth, {predictor.name}", both, dataformats="HWC")
         board.close()
 

@@ -23,9 +23,9 @@ from saliency.attention.region_files import read_moving_region
 from saliency.config.load import load_run
 from saliency.config.overrides import apply
 from saliency.config.run import Learner, Run, Stage, Training
+from saliency.data.still_video import read_fixations as read_photographs
 from saliency.datasets.dhf1k import parse_numbers
 from saliency.datasets.folder import read_gaze_csv
-from saliency.data.still_video import read_fixations as read_photographs
 from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
 from saliency.evaluation.baselines import read_map
