@@ -9,13 +9,15 @@
 
 Maps are numbered from any first number without gaps, one per frame. Where there is gaze, fixations and
 density come from it unless files give them. In gaze files frames count from 0, times are in seconds from the
-start of the video, and x, y are pixels of the video (0, 0 is the upper left corner of the picture); both are NaN
-where the tracker saw no eye.
+start of the video, and x, y are pixels of the video (0, 0 is the upper left corner of the picture). Where the tracker
+saw no eye they are empty or NaN, or exactly 0,0 or -1,-1, which is no look either. `saliency gaze import` makes such
+files of eye trackers' recordings, and notes a degree of visual angle of each video in ``gaze/viewing.json``.
 """
 
 import csv
 import fnmatch
 import glob
+import json
 import logging
 import math
 import re
@@ -26,12 +28,14 @@ from pathlib import Path
 
 import numpy as np
 
+from saliency.data.gaze_file import VIEWING
 from saliency.data.map_files import image_size
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map, is_inside
-from saliency.io.frames import Decoder, open_frames
+from saliency.gaze.samples import CLOCK_NAMES, CLOCKS, EPOCH, are_shares, without_lost
+from saliency.io.frames import Decoder, FrameSource, open_frames
 from saliency.io.images import IMAGE_SUFFIXES, list_images, numeric_order
 from saliency.io.maps import MAP_FILES, read_density, read_fixations
 from saliency.types import InputSpec
@@ -39,6 +43,9 @@ from saliency.types import InputSpec
 log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+UNEVEN = 0.25
+"""Frames last unequally long if one starts so much of a frame off its place."""
+
 OUTSIDE_LIMIT = 0.2
 """Share of gaze points outside of the picture beyond which the file is refused: its units must be wrong."""
 
@@ -49,6 +56,7 @@ class FolderVideo(AnnotatedVideo):
 
     Attributes:
         fps: frames per second, for gaze that is given by time.
+        times: start of each frame in seconds where frames do not last equally long; None: all last 1 / `fps`.
         maps: density map files, one per frame; empty: made from the gaze.
         fixation_files: fixation map files, one per frame; empty: made from the gaze.
         gaze: gaze file.
@@ -56,6 +64,7 @@ class FolderVideo(AnnotatedVideo):
     """
 
     fps: float
+    times: tuple[float, ...] | None = None
     maps: tuple[Path, ...] = ()
     fixation_files: tuple[Path, ...] = ()
     gaze: Path | None = None
@@ -79,13 +88,19 @@ class FolderVideo(AnnotatedVideo):
         """Return the gaze, float32 (observers, num_frames, 2) x, y in pixels, NaN where absent; None without gaze."""
         if self.gaze is None:
             return None
-        return read_gaze_csv(self.gaze, self.num_frames, self.fps, self.size)
+        return _read_gaze(self.gaze, self.num_frames, self.times or self.fps, self.size).points
+
+    def viewers(self) -> tuple[str, ...]:
+        """Return what the observers are called, in the order of `observers`; empty without gaze."""
+        if self.gaze is None:
+            return ()
+        return _read_gaze(self.gaze, self.num_frames, self.times or self.fps, self.size).viewers
 
     def points_outside(self, i: int) -> int:
         """Return how many points of the gaze file lie outside of the picture during frame `i`."""
         if self.gaze is None or self.fixation_files:
             return 0
-        return int(_read_gaze(self.gaze, self.num_frames, self.fps, self.size)[1][i])
+        return int(_read_gaze(self.gaze, self.num_frames, self.times or self.fps, self.size).outside[i])
 
     def _points(self, i: int) -> np.ndarray:
         gaze = self.observers()
@@ -105,14 +120,15 @@ class Folder:
     Attributes:
         root: folder that holds ``videos`` and the ground truth.
         splits: split -> names of its videos without suffix, with ``*`` as a wildcard, separated by commas.
-        sigma: standard deviation of density maps made from gaze, in frame widths (default: DHF1K's).
+        sigma: standard deviation of density maps made from gaze, in frame widths; None: one degree of visual angle
+            where ``gaze/viewing.json`` says it, else DHF1K's.
         decoder: package that decodes the videos.
         sampling: the target rules of training and validation.
     """
 
     root: Path
     splits: dict[str, str] = field(default_factory=lambda: {"test": "*"})
-    sigma: float = float(DHF1K_SIGMA / 640)
+    sigma: float | None = None
     decoder: Decoder = "pyav"
     sampling: Sampling = HOUSE
 
@@ -170,7 +186,7 @@ class Folder:
             InputError: it cannot be decoded, or its maps do not fit its frames.
         """
         with open_frames(path, decoder=self.decoder) as source:
-            num_frames, size, fps = len(source), source.size, source.fps
+            num_frames, size, fps, times = len(source), source.size, source.fps, uneven(source)
         maps = map_list(self.root / "maps" / name, num_frames, size)
         fixations = map_list(self.root / "fixations" / name, num_frames, size)
         gaze = self.root / "gaze" / f"{name}.csv"
@@ -187,11 +203,36 @@ class Folder:
             annotated=bool(maps) or has_gaze,
             may_be_empty=True,
             fps=fps,
+            times=times,
             maps=maps,
             fixation_files=fixations,
             gaze=gaze if has_gaze else None,
-            sigma=self.sigma * size[1],
+            sigma=(degree_of(self.root, name) if self.sigma is None else self.sigma) * size[1],
         )
+
+
+def uneven(source: FrameSource) -> tuple[float, ...] | None:
+    """Return the start of each frame in seconds if frames do not last equally long; None if they do."""
+    times = source.timestamps
+    if times is None or np.abs(times - np.arange(len(times)) / source.fps).max() < UNEVEN / source.fps:
+        return None
+    return tuple(times.tolist())
+
+
+def degree_of(root: Path, name: str) -> float:
+    """Return one degree of visual angle in frame widths as ``gaze/viewing.json`` says it, else DHF1K's sigma.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = root / "gaze" / VIEWING
+    if not path.is_file():
+        return float(DHF1K_SIGMA / 640)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get(name, {"degree": DHF1K_SIGMA / 640})
+        return float(found["degree"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: does not say the degree of {name} ({error}); import its gaze again") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,23 +329,38 @@ def read_gaze_csv(path: Path, num_frames: int, fps: float, size: tuple[int, int]
         InputError: a column is missing, a value is not a number or cannot be, there is no point, or many points lie
             outside.
     """
-    return _read_gaze(path, num_frames, fps, size)[0]
+    return _read_gaze(path, num_frames, fps, size).points
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaze:
+    """What a gaze file says: the viewers' names, their points, and how many lie outside in each frame."""
+
+    viewers: tuple[str, ...]
+    points: np.ndarray
+    outside: np.ndarray
 
 
 @lru_cache(maxsize=8)
-def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The gaze of `read_gaze_csv`, and per frame the number of points outside of the picture, int (num_frames,)."""
+def _read_gaze(path: Path, num_frames: int, clock: float | tuple[float, ...], size: tuple[int, int]) -> _Gaze:
+    """Read a gaze file as `read_gaze_csv` does.
+
+    `clock` is the frames per second, or the start of each frame in seconds; the last lasts as long as the one before.
+    """
     when, who_saw, values = _read_samples(path)
     names = {name: k for k, name in enumerate(sorted(set(who_saw)))}
     who = np.array([names[name] for name in who_saw], dtype=np.int64)
-    frame = np.floor(values[:, 0] * (fps if when == "time" else 1.0))
+    if when == "time":
+        _check_clock(path, values[:, 0], clock[-1] if isinstance(clock, tuple) else num_frames / clock)
+    frame = _frames(values[:, 0], clock) if when == "time" else values[:, 0]
+    values[:, 1:] = without_lost(values[:, 1:])
     seen = np.isfinite(values).all(axis=1)
     if not seen.any():
         raise InputError(f"{path}: holds no sample with a position; record it again or remove the file")
     if not seen.all():
         log.info("%s: %d of %d samples have no position and are left out", path, (~seen).sum(), len(values))
-    if seen.any() and np.abs(values[seen, 1:]).max() <= 1 < min(size):
-        raise InputError(f"{path}: no x or y is above 1; give pixels of the video, not shares of its size")
+    if min(size) > 2 and are_shares(values[seen, 1:]):
+        raise InputError(f"{path}: x and y lie within 0 and 1; give pixels of the video, not shares of its size")
     inside, during = is_inside(values[:, 1:], size), (frame >= 0) & (frame < num_frames)
     good = seen & inside & during
     if seen.sum() - good.sum() > OUTSIDE_LIMIT * seen.sum():
@@ -324,7 +380,26 @@ def _read_gaze(path: Path, num_frames: int, fps: float, size: tuple[int, int]) -
     with np.errstate(invalid="ignore"):
         points = (gaze / count).astype(np.float32)
     points.setflags(write=False)  # shared between calls
-    return points, np.bincount(frame[seen & during & ~inside].astype(np.int64), minlength=num_frames)
+    outside = np.bincount(frame[seen & during & ~inside].astype(np.int64), minlength=num_frames)
+    return _Gaze(tuple(names), points, outside)
+
+
+def _frames(time: np.ndarray, clock: float | tuple[float, ...]) -> np.ndarray:
+    """The frame that is shown at each time, float64 (n,); before the first and after the last ones that are none."""
+    if not isinstance(clock, tuple):
+        return np.floor(time * clock)
+    end = 2 * clock[-1] - clock[-2]
+    return np.searchsorted([*clock, end], time, side="right") - 1.0
+
+
+def _check_clock(path: Path, time: np.ndarray, duration: float) -> None:
+    """Name times that are no seconds from the start of the video."""
+    if len(time) and time.min() > EPOCH:
+        raise InputError(f"{path}: times count from 1970 (epoch time); give seconds from the start of the video")
+    for unit in ("ms", "us", "ns"):
+        within = time / CLOCKS[unit] <= 1.5 * duration
+        if len(time) and (time > 1.5 * duration).mean() > 0.5 and within.mean() > 0.5:
+            raise InputError(f"{path}: times look like {CLOCK_NAMES[unit]}; give seconds from the start of the video")
 
 
 def _read_samples(path: Path) -> tuple[str, list[str], np.ndarray]:
@@ -354,6 +429,8 @@ def _read_samples(path: Path) -> tuple[str, list[str], np.ndarray]:
                     )
                 observer, *numbers = (row[column].strip() for column in at)
                 observers.append(observer)
+                if "" in numbers[1:]:  # no position
+                    numbers[1:] = ["nan", "nan"]
                 values.append([float(number) for number in numbers])
                 _check_sample(path, reader.line_num, observer, when, *values[-1])
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -43,6 +43,10 @@ class Rectangle:
         """Left, upper, right and lower edge."""
         return self.x, self.y, self.x + self.width, self.y + self.height
 
+    def contains(self, x: float, y: float) -> bool:
+        """Return whether a point in pixels lies inside."""
+        return self.x <= x < self.x + self.width and self.y <= y < self.y + self.height
+
 
 @dataclass(frozen=True)
 class Polygon:
@@ -73,6 +77,10 @@ class Polygon:
         """Left, upper, right and lower edge."""
         xs, ys = zip(*self.points, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
+
+    def contains(self, x: float, y: float) -> bool:
+        """Return whether a point in pixels lies inside."""
+        return bool(self._contains(np.array([x]), np.array([y]))[0, 0])
 
     def _contains(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return which points of a grid lie inside, bool (len(y), len(x)): a ray to the left crosses oddly often."""

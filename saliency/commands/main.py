@@ -23,6 +23,7 @@ COMMANDS = {
     "leaderboard": "tables of results, with intervals and tests",
     "analyze": "what a transfer did: who taught whom, what was recovered",
     "prepare": "check, cache, extract and describe data sets",
+    "gaze": "recordings of eye trackers: import them onto a video, regions per viewer",
     "data": "get open data: download, check, convert",
     "export": "write a model as one ONNX or torch.export file",
     "doctor": "what this machine has and lacks",

@@ -1,0 +1,60 @@
+import math
+
+import numpy as np
+import pytest
+
+from saliency.gaze.alignment import Showing, fitted, pixels_per_degree
+from saliency.gaze.fixations import by_dispersion, by_velocity, runs
+
+TIME = np.arange(12) * 0.02
+# two stops of five samples, a jump of two samples between them
+STOPS = np.array(
+    [[0, 0], [1, 0], [0, 1], [1, 1], [0, 0], [20, 0], [40, 0], [60, 0], [61, 0], [60, 1], [61, 1], [60, 0]], float
+)
+
+
+def test_fixations_by_dispersion_worked_out_by_hand():
+    """0.08 s are five samples; within a stop the extents sum to 2."""
+    stops = [True] * 5 + [False] * 2 + [True] * 5
+    assert by_dispersion(TIME, STOPS, dispersion=2, duration=0.08).tolist() == stops
+    assert not by_dispersion(TIME, STOPS, dispersion=1.9, duration=0.08).any()
+    assert not by_dispersion(TIME, STOPS, dispersion=2, duration=0.1).any()
+    assert by_dispersion(TIME, STOPS, dispersion=100, duration=0.1).all()
+
+
+def test_a_window_that_is_too_wide_slides_by_one_sample():
+    """The first sample lies apart; the fixation begins with the second."""
+    xy = np.array([[9, 0], [0, 0], [0, 0], [0, 0], [0, 0]], float)
+    assert by_dispersion(TIME[:5], xy, dispersion=2, duration=0.06).tolist() == [False, True, True, True, True]
+
+
+def test_fixations_by_velocity_worked_out_by_hand():
+    """Steps of a stop are at most sqrt(2) in 0.02 s, 71 a second; the jump's are 1,000."""
+    fast = [False] * 12
+    assert (
+        by_velocity(TIME, STOPS, velocity=70, duration=0).tolist()
+        != by_velocity(TIME, STOPS, velocity=72, duration=0).tolist()
+    )
+    slow = by_velocity(TIME, STOPS, velocity=72, duration=0.06)
+    assert slow.tolist() == [True] * 4 + [False] * 4 + [True] * 4  # both ends of a fast step are fast
+    assert by_velocity(TIME, STOPS, velocity=72, duration=0.08).tolist() == fast
+
+
+def test_no_fixation_lasts_across_a_lost_sample():
+    xy = np.zeros((12, 2))
+    xy[6] = np.nan
+    expected = [True] * 6 + [False] + [True] * 5
+    assert by_dispersion(TIME, xy, dispersion=1, duration=0.08).tolist() == expected
+    assert by_velocity(TIME, xy, velocity=1, duration=0.08).tolist() == expected
+    assert runs(np.array(expected)) == [(0, 6), (7, 12)]
+
+
+def test_degrees_of_visual_angle():
+    # at 57.3 cm one centimetre is one degree (57.3 * tan 1 deg = 1.0002): 40 pixels of a screen of 40 pixels a cm
+    assert pixels_per_degree(1920, width_cm=48, distance_cm=57.3) == pytest.approx(40, rel=1e-3)
+    assert pixels_per_degree(1440, width_cm=53, distance_cm=60) == pytest.approx(
+        2 * 60 * math.tan(math.pi / 360) * 1440 / 53
+    )
+    showing = Showing(screen=(900, 1440), rect=fitted((900, 1440), (360, 640)), size=(360, 640), duration=1)
+    assert showing.rect == (0, 45, 1440, 810) and showing.degree(36) == pytest.approx(36 / 1440)
+    assert fitted((900, 1440), (400, 400)) == (270, 0, 900, 900)
