@@ -84,8 +84,8 @@ class Import:
         recordings = [samples for path in self.files for samples in read(path, self.format, screen=shares_of)]
         check_names(recordings)
         viewers = [align(each, showing, self.onset, self._fixating(each, degree)) for each in recordings]
-        for note in dict.fromkeys(note for each in recordings for note in each.notes):
-            print(f"found: {note}")
+        if notes := dict.fromkeys(note for each in recordings for note in each.notes):
+            print(f"found: {', '.join(notes)}")
         print(summary(viewers))
         refuse_strange(viewers, showing)
         named = [each.viewer if self.keep_names else f"v{k:02d}" for k, each in enumerate(viewers, start=1)]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,12 @@ def write_gaze(path: Path, names: Sequence[str], viewers: Sequence[Aligned]) -> 
         table.writerow(("observer", "time", "x", "y"))
         for name, viewer in zip(names, viewers, strict=True):
             for time, (x, y) in zip(viewer.time.tolist(), viewer.xy.tolist(), strict=True):
-                place = ("", "") if np.isnan(x) else (f"{x:.2f}", f"{y:.2f}")
+                # rounded down: the last hundredth of a pixel at the edge stays inside
+                place = (
+                    ("", "")
+                    if np.isnan(x)
+                    else (f"{math.floor(x * 100) / 100:.2f}", f"{math.floor(y * 100) / 100:.2f}")
+                )
                 table.writerow((name, f"{time:.4f}", *place))
 
 

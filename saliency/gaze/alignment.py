@@ -113,7 +113,7 @@ class Aligned:
         offset: seconds of the recording before the video began.
         lost: share of the samples without an eye.
         outside: share of the samples with one that lie outside of the picture.
-        fixating: share of the samples with one that are part of a fixation.
+        fixating: share of the samples with one that are part of a fixation; NaN where fixations were not told apart.
     """
 
     viewer: str
@@ -158,7 +158,7 @@ def align(samples: GazeSamples, showing: Showing, onset: str, fixating: np.ndarr
         offset=start - float(samples.time[0]),
         lost=float((~seen).mean()),
         outside=float((seen & ~inside).sum() / max(1, seen.sum())),
-        fixating=float(still.sum() / max(1, seen.sum())),
+        fixating=float("nan") if fixating is None else float(still.sum() / max(1, seen.sum())),
     )
 
 
@@ -168,14 +168,20 @@ def summary(viewers: Sequence[Aligned]) -> str:
     seen = counts * [1 - each.lost for each in viewers]
     offsets = sorted(each.offset for each in viewers)
     spread = f"{offsets[0]:.2f}" if offsets[-1] - offsets[0] < 0.005 else f"{offsets[0]:.2f} to {offsets[-1]:.2f}"
-    lost = 1 - seen.sum() / counts.sum()
-    outside, fixating = (
-        (seen * [getattr(v, name) for v in viewers]).sum() / max(1.0, seen.sum()) for name in ("outside", "fixating")
-    )
+    told = [each for each in viewers if not math.isnan(each.fixating)]
+    fixating = f"{_percent(_mean(told, 'fixating'))} in fixations" if told else "fixations not told apart"
     return (
-        f"{len(viewers)} viewer{'s' if len(viewers) > 1 else ''}, {counts.sum():,} samples, {_percent(lost)} lost, "
-        f"offset {spread} s, {_percent(outside)} outside the picture, {_percent(fixating)} in fixations"
+        f"{len(viewers)} viewer{'s' if len(viewers) > 1 else ''}, {counts.sum():,} samples, "
+        f"{_percent(1 - seen.sum() / counts.sum())} lost, offset {spread} s, "
+        f"{_percent(_mean(viewers, 'outside'))} outside the picture, {fixating}"
     )
+
+
+def _mean(viewers: Sequence[Aligned], name: str) -> float:
+    """The mean of a share over the samples of all viewers that have a position."""
+    seen = [len(each.time) * (1 - each.lost) for each in viewers]
+    values = [getattr(each, name) for each in viewers]
+    return sum(a * b for a, b in zip(seen, values, strict=True)) / max(1.0, sum(seen))
 
 
 def _percent(share: float) -> str:

@@ -6,7 +6,8 @@
   (``x_norm``, ``y_norm``); Pupil Cloud's ``gaze.csv`` (``gaze x [px]``, of the scene camera) and Marker Mapper
   (``gaze position on surface x [normalized]``, y downwards).
 * Gazepoint Analysis, all-gaze export: ``BPOGX``, ``BPOGY``, ``BPOGV``, ``FPOGV``, shares of the screen, y downwards.
-* A table of your own: columns for x, y and time, perhaps viewer, validity and event.
+* A table of your own: columns for x, y and time, perhaps viewer, validity and event; also SMI's BeGaze export
+  (``L POR X [px]``, ``L Event Info``), as DHF1K's recordings are.
 """
 
 from collections.abc import Callable, Mapping
@@ -163,10 +164,11 @@ def gazepoint(table: Table) -> Columns:
 def own(table: Table) -> Columns:
     """A table of your own: units and clock are guessed where the names of its columns do not say them."""
     time = table.need("time", "timestamp", "t", "time_ms", "timestamp_ms", "time_s", "time_us")
-    x = table.need("x", "gaze_x", "x_px", "gazex", "gaze x", "x_norm")
-    y = table.need("y", "gaze_y", "y_px", "gazey", "gaze y", "y_norm")
+    x = table.need("x", "gaze_x", "x_px", "gazex", "gaze x", "x_norm", "l por x", "r por x")
+    y = table.need("y", "gaze_y", "y_px", "gazey", "gaze y", "y_norm", "l por y", "r por y")
     viewer = table.find("observer", "viewer", "participant", "subject", "participant_id", "user")
     valid, event = table.find("valid", "validity"), table.find("event", "message", "marker")
+    kind = table.find("l event info", "r event info")
     spelt = unit(time) or time.lower().rpartition("_")[2]
     return Columns(
         time=table.numbers(time),
@@ -179,6 +181,7 @@ def own(table: Table) -> Columns:
         ),
         shares=None,
         viewer=None if viewer is None else table.words(viewer),
+        fixating=None if kind is None else np.array([word.startswith("F") for word in table.words(kind)]),
         messages=None if event is None else table.words(event),
     )
 
