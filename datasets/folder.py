@@ -33,8 +33,8 @@ from saliency.data.map_files import image_size
 from saliency.data.targets import HOUSE, Sampling
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError, nearest
+from saliency.gaze.gaze_samples import CLOCK_NAMES, CLOCKS, EPOCH, are_shares, without_lost
 from saliency.gaze.recording import DHF1K_SIGMA, density_map, fixation_map, is_inside
-from saliency.gaze.samples import CLOCK_NAMES, CLOCKS, EPOCH, are_shares, without_lost
 from saliency.io.frames import Decoder, FrameSource, open_frames
 from saliency.io.images import IMAGE_SUFFIXES, list_images, numeric_order
 from saliency.io.maps import MAP_FILES, read_density, read_fixations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from saliency.gaze.alignment import Aligned, Showing
-    from saliency.gaze.samples import GazeSamples
+    from saliency.gaze.gaze_samples import GazeSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """From recordings of eye trackers to fixations and maps."""
 
+from saliency.gaze.gaze_samples import GazeSamples
 from saliency.gaze.reading import read
-from saliency.gaze.samples import GazeSamples
 
 __all__ = ["GazeSamples", "read"]

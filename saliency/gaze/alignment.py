@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from saliency.errors import InputError, nearest
+from saliency.gaze.gaze_samples import GazeSamples
 from saliency.gaze.recording import is_inside
-from saliency.gaze.samples import GazeSamples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

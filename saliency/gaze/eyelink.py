@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from saliency.errors import InputError
-from saliency.gaze.samples import GazeSamples, without_lost
-from saliency.gaze.tables import read_text
+from saliency.gaze.export_tables import read_text
+from saliency.gaze.gaze_samples import GazeSamples, without_lost
 
 EVENT_STEP = 10
 """Milliseconds between the samples that stand for a fixation where a file holds events only."""

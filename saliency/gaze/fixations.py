@@ -6,7 +6,7 @@ sample whether it is part of a fixation; a lost sample never is, and no fixation
 
 import numpy as np
 
-from saliency.gaze.samples import has_position
+from saliency.gaze.gaze_samples import has_position
 
 DISPERSION, VELOCITY, DURATION = 1.0, 30.0, 0.1
 """Degrees of visual angle (x extent + y extent), degrees a second, seconds: usual settings of the two methods."""

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from saliency.errors import InputError
+from saliency.gaze.export_tables import Table, read_table
 from saliency.gaze.eyelink import read_eyelink
-from saliency.gaze.samples import GazeSamples
-from saliency.gaze.tables import Table, read_table
+from saliency.gaze.gaze_samples import GazeSamples
 from saliency.gaze.vendors import VENDORS, to_samples
 
 Format = Literal["auto", "tobii", "pupil", "eyelink", "gazepoint", "csv"]

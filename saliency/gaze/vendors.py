@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from saliency.errors import InputError
-from saliency.gaze.samples import CLOCKS, GazeSamples, are_shares, in_seconds, without_lost
-from saliency.gaze.tables import Table, unit
+from saliency.gaze.export_tables import Table, unit
+from saliency.gaze.gaze_samples import CLOCKS, GazeSamples, are_shares, in_seconds, without_lost
 
 CONFIDENCE = 0.6
 """Pupil Labs recommend to drop gaze of less confidence."""
