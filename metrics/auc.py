@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saliency.metrics.common import Maps, Points, as_maps, as_points, masked
+from saliency.metrics.common import Maps, Points, Ranks, as_maps, as_points, masked
 
 STEPS = 10
 """Number of threshold intervals of the official sampled AUCs."""
@@ -54,10 +54,7 @@ def auc(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points) -> T
     """
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations")
-    negatives = pred.values.shape[1] - fixations.as_set.count  # (B,)
-    wins = _wins(pred.at(fixations), fixations, pred.ascending) - _wins_among_fixations(pred, fixations)
-    value = wins.double() / (2 * fixations.count * negatives)
-    return masked(value, pred.finite & (fixations.count > 0) & (negatives > 0))
+    return _auc(pred, fixations, pred.ranks(fixations))
 
 
 def auc_judd(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points) -> Tensor:
@@ -96,16 +93,15 @@ def auc_judd(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points)
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations").as_set
     total = pred.values.shape[1]
-    at = pred.at(fixations)  # (B, K)
-    lowest = at.where(fixations.valid, torch.inf).amin(1, keepdim=True)  # (B, 1)
-    tied = ((at == lowest) & fixations.valid).sum(1)  # k
-    below = torch.searchsorted(pred.ascending, lowest)[:, 0]
-    not_above = torch.searchsorted(pred.ascending, lowest, right=True)[:, 0]
+    ranks = pred.ranks(fixations)
+    lowest, first = ranks.values.where(fixations.valid, torch.inf).min(1, keepdim=True)  # (B, 1)
+    tied = ((ranks.values == lowest) & fixations.valid).sum(1)  # k
+    below, not_above = ranks.below.gather(1, first)[:, 0], ranks.not_above.gather(1, first)[:, 0]
     above = (total - not_above) - (fixations.count - tied)  # n_above
     equal = not_above - below - tied  # n_equal
     chance = above + (equal * tied).double() / (tied + 1)
     extra = chance / (total - fixations.count) / (2 * fixations.count)
-    return auc(pred, fixations) + extra  # NaN where auc is NaN
+    return _auc(pred, fixations, ranks) + extra  # NaN where _auc is NaN
 
 
 def auc_borji(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points) -> Tensor:
@@ -136,7 +132,7 @@ def auc_borji(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points
     """
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations")
-    wins = _wins(pred.at(fixations), fixations, pred.ascending)
+    wins = _wins_over_all(fixations, pred.ranks(fixations))
     value = wins.double() / (2 * fixations.count * pred.values.shape[1])
     return masked(value, pred.finite & (fixations.count > 0))
 
@@ -223,6 +219,19 @@ def auc_shuffled_step(
     value = torch.trapezoid(hits, alarms, dim=1)
     value = torch.where(pred.constant, 0.5, value)
     return masked(value, pred.finite & (fixations.count > 0) & (others.count > 0))
+
+
+def _auc(pred: Maps, fixations: Points, ranks: Ranks) -> Tensor:
+    """`auc`, given where the fixated values stand among the frame's."""
+    negatives = pred.values.shape[1] - fixations.as_set.count  # (B,)
+    wins = _wins_over_all(fixations, ranks) - _wins_among_fixations(pred, fixations)
+    value = wins.double() / (2 * fixations.count * negatives)
+    return masked(value, pred.finite & (fixations.count > 0) & (negatives > 0))
+
+
+def _wins_over_all(points: Points, ranks: Ranks) -> Tensor:
+    """`_wins` against all pixels, (B,) int64."""
+    return (ranks.below + ranks.not_above).where(points.valid, 0).sum(1)
 
 
 def _wins(values: Tensor, points: Points, ascending: Tensor) -> Tensor:

@@ -37,6 +37,15 @@ def cc(pred: Tensor | Maps, density: Tensor | Maps) -> Tensor:
     check_shape(density.shape, pred.shape, "density")
     # Two square roots: the product of the sums may leave float64's range for tiny or huge maps.
     scale = pred.sum_of_squares.sqrt() * density.sum_of_squares.sqrt()
-    value = dot(pred.centred, density.centred) / scale
+    value = _product(pred, density) / scale
     value = torch.where(pred.constant, 0.0, value.clamp(-1.0, 1.0))
     return masked(value, pred.finite & density.finite & ~density.constant)
+
+
+def _product(pred: Maps, density: Maps) -> Tensor:
+    """(B,) sum of the products of both centred maps."""
+    seen = density.support
+    if seen is None:
+        return dot(pred.centred, density.centred)
+    # The centred values of a map add up to 0, so subtracting the density's mean changes nothing.
+    return dot(pred.centred_at(seen), density.wide_at(seen))

@@ -15,6 +15,7 @@ Rules that hold for all metrics:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -26,6 +27,12 @@ from saliency.errors import InputError
 
 EPS = 2.2204e-16
 """The epsilon of the MIT saliency benchmark's KL divergence, about the spacing of float64 at 1."""
+
+COUNTED = 32
+"""Up to this many values are ranked by counting pixels, more by sorting them."""
+
+SPARSE = 0.2
+"""A map of which less than this share is above 0 is summed over that share alone."""
 
 
 class Maps:
@@ -89,6 +96,19 @@ class Maps:
         return torch.ldexp(torch.ones_like(self.low), -exponent.clamp(-1000, 1000))[:, None]
 
     @cached_property
+    def support(self) -> "Points | None":
+        """The pixels above 0 where all others are 0 and they are few, as in blurred fixations; else None.
+
+        Sums over them are those over the frame, for less. Only on a CPU: a GPU would have to wait for their number.
+        """
+        if self.values.device.type != "cpu" or not bool((self.low == 0).all()):
+            return None
+        above = self.values.numpy() > 0
+        if np.count_nonzero(above) >= SPARSE * above.size:
+            return None
+        return as_points(torch.from_numpy(above).view(self.shape), self.shape, "values")
+
+    @cached_property
     def centred(self) -> Tensor:
         """(B, N) float64, in `unit`: the values minus their mean."""
         return self._centred_and_mean_above_low[0]
@@ -96,7 +116,10 @@ class Maps:
     @cached_property
     def sum_of_squares(self) -> Tensor:
         """(B,) float64, in `unit` squared: the sum of the squares of `centred`."""
-        return dot(self.centred, self.centred)
+        if self.support is None:
+            return dot(self.centred, self.centred)
+        centred = self.centred_at(self.support).where(self.support.valid, 0.0)
+        return dot(centred, centred) + (self.values.shape[1] - self.support.count) * self._mean_above_low[:, 0] ** 2
 
     @cached_property
     def ascending(self) -> Tensor:
@@ -104,6 +127,19 @@ class Maps:
         if self.values.device.type == "cpu":  # numpy's vectorised sort is many times faster than torch's here
             return torch.from_numpy(np.sort(self.values.numpy(), axis=1))
         return self.values.sort(dim=1).values
+
+    def ranks(self, points: "Points") -> "Ranks":
+        """Where the values at the points stand among all values of their frame."""
+        values = self.at(points)
+        if self.values.device.type != "cpu":
+            below = torch.searchsorted(self.ascending, values)
+            return Ranks(values=values, below=below, not_above=torch.searchsorted(self.ascending, values, right=True))
+        ranks = np.zeros((2, *points.index.shape), np.int64)
+        frames = zip(self.values.numpy(), values.numpy(), points.count.tolist(), strict=True)
+        for i, (pixels, own, count) in enumerate(frames):
+            ranks[:, i, :count] = _ranks(pixels, own[:count])
+        below, not_above = torch.from_numpy(ranks).unbind()
+        return Ranks(values=values, below=below, not_above=not_above)
 
     def mean_above(self, floor: Literal["low", "zero"]) -> Tensor:
         """(B, 1) float64, in `unit`: the mean minus the level that a density's zero corresponds to.
@@ -114,7 +150,7 @@ class Maps:
         Returns:
             Above 0 unless the map is constant ("low") or constant and <= 0 ("zero").
         """
-        above_low = self._centred_and_mean_above_low[1]
+        above_low = self._mean_above_low
         return above_low if floor == "low" else above_low + self._scaled(self.low.clamp(min=0))
 
     def density(self, index: Tensor | None = None) -> Tensor:
@@ -138,10 +174,25 @@ class Maps:
         """Values at the points, (B, K); entries where ``points.valid`` is False are meaningless."""
         return self.values.gather(1, points.index)
 
+    def wide_at(self, points: "Points") -> Tensor:
+        """Values at the points, (B, K) float64, in `unit`; 0 for padding."""
+        return self._wide(self.at(points)).where(points.valid, 0.0)
+
+    def centred_at(self, points: "Points") -> Tensor:
+        """Values of `centred` at the points, (B, K)."""
+        return self._wide(self.at(points)) - self._scaled(self.low) - self._mean_above_low
+
     def scaled_at(self, points: "Points") -> Tensor:
         """Values at the points scaled so that the frame's values span [0, 1], (B, K) float64."""
         low, high = self._scaled(self.low), self._scaled(self.high)
         return (self._wide(self.at(points)) - low) / (high - low)
+
+    @cached_property
+    def _mean_above_low(self) -> Tensor:
+        """(B, 1) float64, in `unit`: the mean minus the smallest value."""
+        if self.support is None:
+            return self._centred_and_mean_above_low[1]
+        return self.wide_at(self.support).sum(1, keepdim=True) / self.values.shape[1]  # the smallest value is 0
 
     @cached_property
     def _centred_and_mean_above_low(self) -> tuple[Tensor, Tensor]:
@@ -160,6 +211,21 @@ class Maps:
     def _scaled(self, per_frame: Tensor) -> Tensor:
         """Bring (B,) float64 values to `unit`, (B, 1)."""
         return per_frame[:, None] if self.unit is None else per_frame[:, None] * self.unit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranks:
+    """Where values stand among all pixels of their frame; entries of padding are meaningless.
+
+    Attributes:
+        values: (B, K).
+        below: (B, K) int64, number of pixels below each.
+        not_above: (B, K) int64, number of pixels below or equal to each.
+    """
+
+    values: Tensor
+    below: Tensor
+    not_above: Tensor
 
 
 class Points:
@@ -185,6 +251,9 @@ class Points:
         self.shape = shape
         self.repeats = repeats
         self.count = torch.bincount(frame, minlength=shape[0])
+        if shape[0] == 1 and len(pixel):  # nothing to pad
+            self.valid, self.index = torch.ones_like(pixel[None], dtype=torch.bool), pixel[None]
+            return
         width = max(int(self.count.max()), 1)
         self.valid = torch.arange(width, device=frame.device) < self.count[:, None]
         padding = torch.zeros(self.valid.shape, dtype=torch.int64, device=frame.device)
@@ -230,9 +299,8 @@ def as_points(points: "Tensor | Sequence[Tensor] | Points", shape: torch.Size, n
     if isinstance(points, Tensor):
         mask = _frames(points)
         check_shape(mask.shape, shape, name)
-        flat = _flatnonzero(mask if mask.dtype == torch.bool else mask > 0)
-        pixels = shape[1] * shape[2]
-        return Points(shape, flat // pixels, flat % pixels, repeats=False)
+        frame, pixel = _nonzero(mask if mask.dtype == torch.bool else mask > 0)
+        return Points(shape, frame, pixel, repeats=False)
     return _listed_points(points, shape, name)
 
 
@@ -257,6 +325,29 @@ def _listed_points(points: Sequence[Tensor], shape: torch.Size, name: str) -> Po
     lengths = torch.tensor([len(listed) for listed in points], device=joined.device)
     frame = torch.repeat_interleave(torch.arange(frames, device=joined.device), lengths)
     return Points(shape, frame, row * width + column, repeats=True)
+
+
+def _ranks(pixels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Count the pixels below, and not above, each value, (K,) int64 both.
+
+    Looks closer only at pixels that reach the lowest value: people look where a good prediction is high.
+
+    Args:
+        pixels: (N,).
+        values: (K,) some of the pixels.
+    """
+    if not len(values):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    reached = pixels >= values.min()
+    high = pixels[reached] if np.count_nonzero(reached) < len(pixels) / 2 else pixels
+    rest = len(pixels) - len(high)
+    if len(values) > COUNTED:
+        high = np.sort(high)
+        return rest + np.searchsorted(high, values), rest + np.searchsorted(high, values, side="right")
+    levels, of = np.unique(values, return_inverse=True)  # equal values are counted once
+    below = np.array([np.count_nonzero(high < level) for level in levels])
+    not_above = np.array([np.count_nonzero(high <= level) for level in levels])
+    return rest + below[of], rest + not_above[of]
 
 
 def check_shape(found: torch.Size, wanted: torch.Size, name: str) -> None:
@@ -285,8 +376,12 @@ def _frames(maps: Tensor) -> Tensor:
     return maps if maps.ndim == 3 else maps[None]
 
 
-def _flatnonzero(mask: Tensor) -> Tensor:
-    """Flat indices of the True elements, ascending, (M,) int64."""
-    if mask.device.type == "cpu":  # six times faster than torch's
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.flatten().nonzero()[:, 0]
+def _nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Frame and flat pixel index of the True elements of (B, H, W), ascending, (M,) int64 each."""
+    mask = mask.flatten(1)
+    if mask.device.type != "cpu":
+        frame, pixel = mask.nonzero().unbind(1)
+        return frame, pixel
+    found = mask.numpy()  # six times faster than torch's
+    frame = np.repeat(np.arange(len(found)), [np.count_nonzero(one) for one in found])
+    return torch.from_numpy(frame), torch.from_numpy(np.flatnonzero(found) - frame * found.shape[1])

@@ -37,6 +37,5 @@ def nss(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points) -> T
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations")
     std = (pred.sum_of_squares / (pred.values.shape[1] - 1)).sqrt()
-    centred = pred.centred.gather(1, fixations.index)  # (B, K)
-    value = torch.where(pred.constant, 0.0, fixations.mean(centred) / std)
+    value = torch.where(pred.constant, 0.0, fixations.mean(pred.centred_at(fixations)) / std)
     return masked(value, pred.finite & (fixations.count > 0))

@@ -46,9 +46,15 @@ def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "su
     # 1/N + (P - mean) / (N (mean - floor)): the centred maps of CC and NSS serve here too, and the 1/N add up to 1.
     floor = "low" if norm == "minmax" else "zero"
     p, g = _spread(pred, floor), _spread(density, floor)  # (B, 1)
-    overlap = pred.centred * (g / p)
-    torch.minimum(overlap, density.centred, out=overlap)
-    value = (1 + overlap.sum(1) / g[:, 0]).clamp(0.0, 1.0)  # rounding
+    seen = density.support
+    if seen is None:
+        overlap = pred.centred * (g / p)
+        torch.minimum(overlap, density.centred, out=overlap)
+        value = 1 + overlap.sum(1) / g[:, 0]
+    else:  # elsewhere the density, and so the smaller of both, is 0
+        smaller = torch.minimum(pred.centred_at(seen) * (g / p), density.centred_at(seen)) + density.mean_above(floor)
+        value = smaller.where(seen.valid, 0.0).sum(1) / g[:, 0]
+    value = value.clamp(0.0, 1.0)  # rounding
     return masked(value, pred.finite & density.usable_density)
 
 

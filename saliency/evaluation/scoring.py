@@ -15,7 +15,7 @@ from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.result import FLAGS, FrameRow
-from saliency.evaluation.shuffled import FixationPool
+from saliency.evaluation.shuffled import FixationPool, pixels
 from saliency.io.transforms import resize_map
 from saliency.metrics.aim import stretched
 from saliency.metrics.common import Maps, Points, as_points
@@ -117,20 +117,21 @@ class Judge:
         negatives = np.zeros((0, 2), np.int64)
         if self.protocol.shuffled is not None and self.pool is not None:
             negatives = self.pool.others(video, frame, fixations)
-        points = np.argwhere(fixations)
+        mask = fixations
         own = size = (density.shape[0], density.shape[1])
         letterbox = self.protocol.letterbox
         if letterbox is not None and letterbox != size:
             box = _Letterbox(size, letterbox)
             density = box.map(torch.from_numpy(density)).numpy()
-            points = box.points(points)
+            points = box.points(pixels(fixations))
             size = letterbox
+            mask = np.zeros(size, bool)
+            mask[points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
         shape = torch.Size((1, *size))
-        mask = torch.zeros(shape, dtype=torch.bool)
-        mask[0, points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
-        n = int(mask.sum())
+        looked = as_points(torch.from_numpy(np.ascontiguousarray(mask)), shape, "fixations")
+        n = int(looked.count)
         flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
-        flags["no_fixations"] = int(n == 0 or n == mask.numel())
+        flags["no_fixations"] = int(n == 0 or n == mask.size)
         flags["no_density"] = int(not density.any())
         flags["outside_points"] = outside_points
         truth = FrameTruth(
@@ -138,7 +139,7 @@ class Judge:
             frame=frame,
             size=size,
             density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
-            fixations=as_points(mask, shape, "fixations"),
+            fixations=looked,
             others=as_points([torch.from_numpy(negatives)], shape, "others"),
             baseline=None if self.baseline is None else _sized(self.baseline, own, letterbox),
             flags=flags,

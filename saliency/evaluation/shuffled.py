@@ -50,7 +50,7 @@ class FixationPool:
         current = self._position[video.id]
         size = (fixations.shape[0], fixations.shape[1])
         if self.shuffled.scheme == "video":
-            return np.argwhere(self._union(current, size) & ~fixations)
+            return pixels(self._union(current, size) & ~fixations)
         if self.shuffled.scheme == "all":
             chosen = [(v, f) for v, frames in enumerate(self._frames) for f in frames if (v, f) != (current, frame)]
         else:
@@ -66,7 +66,7 @@ class FixationPool:
         """(M, 2) int64 (row, column) of one frame's fixations; `video` is a position in the order of ids."""
         found = self._points.get((video, frame))
         if found is None:
-            found = np.argwhere(self._videos[video].fixations(frame)).astype(np.int16)
+            found = pixels(self._videos[video].fixations(frame)).astype(np.int16)
             self._points[video, frame] = found
         return found.astype(np.int64)
 
@@ -112,6 +112,11 @@ class FixationPool:
 
     def _size(self, video: int) -> tuple[int, int]:
         return self._videos[video].size
+
+
+def pixels(mask: np.ndarray) -> np.ndarray:
+    """Return the True pixels of (H, W), (M, 2) int64 (row, column): `numpy.argwhere`, several times faster."""
+    return np.stack(np.divmod(np.flatnonzero(mask), mask.shape[1]), axis=1)
 
 
 def _rescale(points: np.ndarray, size: tuple[int, int], new: tuple[int, int]) -> np.ndarray:

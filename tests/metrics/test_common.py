@@ -1,10 +1,16 @@
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
 
 from saliency.errors import InputError
+from saliency.metrics import common
 from saliency.metrics.auc import auc
 from saliency.metrics.cc import cc
-from saliency.metrics.common import Maps, as_points
+from saliency.metrics.common import COUNTED, Maps, as_points
+from saliency.metrics.kld import kld
+from saliency.metrics.sim import sim
 
 GENERATOR = torch.Generator().manual_seed(3)
 PRED = torch.rand(2, 5, 6, generator=GENERATOR)
@@ -78,3 +84,31 @@ def test_points_must_be_integer_pairs_for_every_frame():
 def test_fixation_maps_must_have_the_predictions_size():
     with pytest.raises(InputError, match="resize the prediction to the ground truth's size first"):
         auc(PRED, torch.zeros(2, 6, 5, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("fixations", [1, 17, COUNTED, COUNTED + 1, 300])
+@pytest.mark.parametrize("levels", [2, 7, 10**6])
+def test_ranks_are_counts_of_pixels(fixations, levels):
+    rng = np.random.default_rng(fixations)
+    values = rng.integers(0, levels, (3, 20, 30)).astype(np.float32)
+    points = [torch.from_numpy(rng.integers(0, 20, (n, 2))) for n in (fixations, 0, fixations)]
+    points = as_points(points, torch.Size(values.shape), "fixations")
+    ranks = Maps(torch.from_numpy(values)).ranks(points)
+    for frame in (0, 2):
+        flat = values[frame].ravel()
+        at = flat[points.index[frame].numpy()]
+        assert ranks.below[frame].tolist() == [(flat < value).sum() for value in at]
+        assert ranks.not_above[frame].tolist() == [(flat <= value).sum() for value in at]
+
+
+@pytest.mark.parametrize("function", [cc, sim, partial(sim, norm="sum"), kld])
+def test_sums_over_a_sparse_density_are_those_over_the_frame(function, monkeypatch):
+    rng = np.random.default_rng(3)
+    pred = torch.from_numpy(rng.random((4, 30, 40), dtype=np.float32) - 0.2)
+    density = torch.from_numpy(rng.random((4, 30, 40), dtype=np.float32))
+    density *= torch.from_numpy(rng.random((4, 30, 40)) < np.array([0.05, 0.1, 0.15, 0.001]).reshape(4, 1, 1))
+    assert Maps(density).support is not None
+    sparse = function(pred, density)
+    monkeypatch.setattr(common, "SPARSE", 0.0)
+    assert Maps(density).support is None
+    assert torch.allclose(sparse, function(pred, density), rtol=1e-13, atol=1e-13)
