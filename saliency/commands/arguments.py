@@ -152,12 +152,11 @@ def _one_line(text: str) -> str:
 
 
 def _unknown(name: str, known: set[str], command: str) -> str:
-    near = nearest(name, sorted(known))
-    if near:
-        return f"unknown option {name}{near}"
     for other in _siblings(command):
         if name in _options_of(other):
             return f"unknown option {name}: it belongs to 'saliency {other}'; saliency {command} --help lists its own"
+    if near := nearest(name, sorted(known)):
+        return f"unknown option {name}{near}"
     return f"unknown option {name}; saliency {command} --help lists the options"
 
 

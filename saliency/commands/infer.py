@@ -1,28 +1,41 @@
-"""Show where people would look in a video: `saliency infer clip.mp4`."""
+"""Show where people would look in videos and pictures: `saliency infer clip.mp4`, `saliency infer folder/ *.jpg`.
 
-import time
+With several GPUs or processes: `torchrun --nproc-per-node N -m saliency infer ...`, or `--engine ray`.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from saliency.commands.arguments import parse
 from saliency.errors import InputError
 
+if TYPE_CHECKING:
+    from saliency.inference.jobs import Work
+    from saliency.inference.painters import Look
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Write a video with the predicted saliency painted on it and, if asked for, one map for each frame.
+    """Write videos with the predicted saliency painted on them and, if asked for, one map for each frame.
 
     Attributes:
-        source: a video file or a folder of images (a local path).
-        video: the same, as an option.
-        weights: a model saved by this project (.safetensors), or published weights of TMFI-Net, ViNet-S, ViNet,
-            ViNet-A or STSA-Net as their authors save them, or a model by name; default: the one that comes with the
-            project.
-        out: folder to write to, or the file to write: out.mp4 (out.png of a picture).
+        sources: video files, pictures, folders of videos (each is one source), folders of images (the frames of one),
+            patterns such as 'clips/*.mp4'.
+        video: one more source, as an option.
+        weights: models by name, weights saved by this project or published, folders of runs; default: the model that
+            comes with the project.
+        ensemble: average all --weights.
+        ensemble_weights: weights of the mean, one for each of --weights; default: equal ones.
+        out: folder to write to (a folder, or file:///folder), or of a single source the file: out.mp4 (out.png of a
+            picture).
+        skip_done: leave out what an earlier call with the same settings completed in --out.
+        every: predict each so manieth frame and draw the maps between them in proportion to time; auto: about 30 frames
+            a second of faster videos, every frame of others.
+        rank: measure only, and write rank.csv, a line for each source.
+        roi: regions to measure with --rank, see saliency report --help.
         style: how the map is shown: painted on the frame, alone (heat), or as a line around what is looked at most
             (contour).
         colours: colour map: heat, viridis, magma, plasma, turbo, jet or grey.
@@ -38,12 +51,20 @@ class Arguments:
         precision: arithmetic of the model.
         decoder: package that decodes video files.
         fps: frames per second of a folder of images; default 30.
+        engine: what does the work: this process (under torchrun: its processes), or processes of Ray.
+        workers: processes of --engine ray; default: one for each GPU, or each two processors.
     """
 
-    source: Annotated[tyro.conf.Positional[str | None], tyro.conf.arg(metavar="VIDEO")] = None
+    sources: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="SRC")] = ()
     video: str | None = None
-    weights: str | None = None
-    out: Path = Path("runs/infer")
+    weights: tuple[str, ...] = ()
+    ensemble: bool = False
+    ensemble_weights: tuple[float, ...] = ()
+    out: str = "runs/infer"
+    skip_done: bool = False
+    every: str = "auto"
+    rank: bool = False
+    roi: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     style: Literal["overlay", "heat", "contour"] = "overlay"
     colours: str = "heat"
     opacity: float = 0.6
@@ -56,77 +77,72 @@ class Arguments:
     precision: Literal["float32", "bfloat16"] = "float32"
     decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
     fps: float | None = None
+    engine: Literal["local", "ray"] = "local"
+    workers: int | None = None
+
+
+MORE = (
+    *("ensemble", "ensemble_weights", "roi", "peak", "colours", "opacity", "top"),
+    *("batch_size", "precision", "decoder", "fps", "engine", "workers", "video"),
+)
+"""Options that only --help-all shows."""
 
 
 def main(words: Sequence[str]) -> int:
     """Run the tool."""
-    arguments = parse(
-        Arguments,
-        words,
-        command="infer",
-        more=("peak", "colours", "opacity", "top", "batch_size", "precision", "decoder", "fps"),
-    )
-    source = arguments.source or arguments.video
-    if source is None:
-        raise InputError("name a video: saliency infer clip.mp4")
-    if arguments.source and arguments.video:
-        raise InputError(f"name the video once, not {arguments.source} and --video {arguments.video}")
-    if arguments.batch_size < 1:
-        raise InputError(f"--batch-size must be at least 1, got {arguments.batch_size}")
-    import torch
+    arguments = parse(Arguments, words, command="infer", more=MORE)
+    names = [*arguments.sources, *([] if arguments.video is None else [arguments.video])]
+    if not names:
+        raise InputError("name a video or picture first: saliency infer clip.mp4")
+    if arguments.roi and not arguments.rank:
+        raise InputError("--roi belongs to --rank here; 'saliency report VIDEO --roi …' measures one film in full")
+    if arguments.workers is not None and (arguments.engine != "ray" or arguments.workers < 1):
+        raise InputError(f"--workers {arguments.workers}: at least 1, with --engine ray")
 
-    from saliency.inference.outputs import outputs_at, outputs_in
+    from saliency.commands.infer_jobs import Plan, do_here, do_with_ray, report
+    from saliency.commands.predicting import Choice
     from saliency.inference.painters import Look
-    from saliency.inference.predictor import Predictor
-    from saliency.inference.render import render
-    from saliency.inference.zoo import open_model, resolve
-    from saliency.io.frames import open_frames
-    from saliency.runtime.distributed import pick_device
-    from saliency.runtime.progress import progress_bar
+    from saliency.io.sources import find_sources
 
-    painter = Look(
+    look = Look(
         style=arguments.style,
         beside=arguments.side_by_side,
         colours=arguments.colours,
         opacity=arguments.opacity,
         peak=arguments.peak,
         top=arguments.top,
-    ).painter()
-    device = pick_device(arguments.device)
+    )
+    look.painter()  # what is wrong with it is said before anything is loaded
+    choice = Choice(
+        weights=arguments.weights,
+        ensemble=arguments.ensemble,
+        shares=arguments.ensemble_weights,
+        device=arguments.device,
+        batch_size=arguments.batch_size,
+        precision=arguments.precision,
+    )
+    plan = Plan(sources=find_sources(names), work=_work(arguments, look), choice=choice, skip_done=arguments.skip_done)
+    outcomes = do_with_ray(plan, arguments.workers) if arguments.engine == "ray" else do_here(plan)
+    return 0 if outcomes is None else report(plan, outcomes)
 
-    with open_frames(
-        source, arguments.decoder, threads=0 if arguments.decoder == "pyav" else 1, fps=arguments.fps
-    ) as frames:
-        weights = resolve(arguments.weights)
-        loaded = open_model(weights)
-        print(f"weights: {weights.name} ({type(loaded.config).__name__}, sha256 {loaded.sha256[:12]}) on {device}")
-        predictor = Predictor(
-            loaded.model,
-            loaded.config.input,
-            device=device,
-            batch_size=arguments.batch_size,
-            autocast=torch.bfloat16 if arguments.precision == "bfloat16" else None,
-        )
-        place = outputs_at if arguments.out.suffix.lower() in (".mp4", ".png") else outputs_in
-        begun = time.perf_counter()
-        with progress_bar("frames", len(frames)) as advance:
-            try:
-                written = render(
-                    frames,
-                    predictor,
-                    place(arguments.out, frames, maps=arguments.maps, peak=arguments.peak),
-                    painter=painter,
-                    on_frame=lambda seen: advance(1),
-                )
-            except torch.OutOfMemoryError as error:
-                raise InputError(f"{device} is out of memory; lower --batch-size") from error
-        seconds = time.perf_counter() - begun
 
-    if written.picture is not None:
-        print(f"{written.frames} frames in {seconds:.1f} s ({written.frames / seconds:.1f} fps): {written.picture}")
-    if written.maps is not None:
-        print(f"{written.frames} maps: {written.maps}")
-    if written.problem is not None:
-        place = written.picture or written.maps
-        raise InputError(f"{written.problem}; {written.frames} frames were written{f' to {place}' if place else ''}")
-    return 0
+def _work(arguments: Arguments, look: "Look") -> "Work":
+    """What is to be done with every source."""
+    from saliency.attention.rank import Rank
+    from saliency.commands.infer_jobs import place, step
+    from saliency.inference.jobs import Work
+
+    out, one_file = place(arguments.out)
+    if arguments.rank and one_file:
+        raise InputError(f"--out {arguments.out}: --rank writes rank.csv into a folder; name a folder")
+    return Work(
+        out=out,
+        one_file=one_file,
+        pictures=not arguments.rank,
+        look=look,
+        maps=arguments.maps,
+        every=step(arguments.every),
+        decoder=arguments.decoder,
+        fps=arguments.fps,
+        measure=Rank(regions=arguments.roi) if arguments.rank else None,
+    )

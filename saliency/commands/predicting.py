@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from saliency.errors import InputError
@@ -13,6 +14,54 @@ if TYPE_CHECKING:
     from saliency.inference.predictor import Predictor
 
 Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which models are to predict, and how; can be sent to other processes.
+
+    Attributes:
+        weights: as --weights names them; none: the default model.
+        ensemble: whether several are averaged.
+        shares: weights of the mean; none: equal ones.
+        device: where to compute.
+        batch_size: clips computed at once.
+        precision: arithmetic of the models.
+    """
+
+    weights: tuple[str, ...] = ()
+    ensemble: bool = False
+    shares: tuple[float, ...] = ()
+    device: str = "auto"
+    batch_size: int = 4
+    precision: Precision = "float32"
+
+    def load(self) -> "list[Model]":
+        """Load the models; see `load_models`."""
+        return load_models(self.weights, ensemble=self.ensemble, device=self.device)
+
+    def predictor(self, models: "Sequence[Model]") -> "Predictor | Ensemble":
+        """Return what makes maps; see `make_predictor`."""
+        return make_predictor(models, shares=self.shares, batch_size=self.batch_size, precision=self.precision)
+
+    def absolute(self) -> "Choice":
+        """Return the same with the files of the weights, whatever the working folder."""
+        from saliency.inference.zoo import resolve
+
+        return replace(self, weights=tuple(str(resolve(name).resolve()) for name in self.weights))
+
+    def fingerprint(self) -> str:
+        """Return what tells two choices with different maps apart."""
+        from saliency.inference.zoo import resolve
+        from saliency.io.weights import file_sha256
+
+        hashes = [file_sha256(resolve(name)) for name in self.weights or [None]]
+        return f"{hashes} {self.shares} {self.precision}"
+
+
+def build(choice: Choice) -> "Predictor | Ensemble":
+    """Load the models of a choice and return what makes maps."""
+    return choice.predictor(choice.load())
 
 
 def load_models(weights: Sequence[str], *, ensemble: bool, device: str) -> "list[Model]":

@@ -53,25 +53,33 @@ class Outputs:
     peak: float | None = None
 
 
-def outputs_in(folder: Path, source: FrameSource, maps: str | None = None, peak: float | None = None) -> Outputs:
+def outputs_in(
+    folder: Path,
+    source: FrameSource,
+    maps: str | None = None,
+    peak: float | None = None,
+    *,
+    name: str = "",
+    picture: bool = True,
+) -> Outputs:
     """Return the usual outputs: ``NAME_saliency.mp4`` (``.png`` of a still) and ``NAME_maps`` in a folder.
-
-    NAME is that of the source without its suffix.
 
     Args:
         folder: where to write.
         source: what is shown.
         maps: format of the maps; None writes none.
         peak: see `Outputs`.
+        name: NAME; default: that of the source without its suffix.
+        picture: whether the painted video or picture is written.
 
     Raises:
         InputError: there is no such format of maps.
     """
-    name = source_name(source)
+    name = name or source_name(source)
     maps = None if maps is None else known_format(maps)
     places = {"npz": f"{name}_maps.npz", "mp4": f"{name}_maps.mp4"}
     return Outputs(
-        picture=folder / f"{name}_saliency.{'png' if source.still else 'mp4'}",
+        picture=folder / f"{name}_saliency.{'png' if source.still else 'mp4'}" if picture else None,
         maps=None if maps is None else folder / places.get(maps, f"{name}_maps"),
         map_format=maps or "png",
         peak=peak,

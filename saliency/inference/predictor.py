@@ -25,6 +25,10 @@ _READ_THROUGH = 32
 """Up to so many unneeded frames between two clips are decoded; over more of them the reader seeks."""
 
 
+_WAITING = 32
+"""Frames that may wait for their maps where only some are predicted; batches are made smaller for it."""
+
+
 class Frames(Protocol):
     """What is needed of a `saliency.io.frames.FrameSource`."""
 
@@ -75,13 +79,16 @@ class Predictor:
         self.batch_size = batch_size
         self.autocast = autocast
 
-    def maps(self, source: Frames, targets: Sequence[int] | None = None) -> Iterator[tuple[int, Tensor]]:
+    def maps(
+        self, source: Frames, targets: Sequence[int] | None = None, every: int = 1
+    ) -> Iterator[tuple[int, Tensor]]:
         """Yield (frame number, map) for every target frame in increasing order.
 
         Args:
             source: the video.
-            targets: strictly increasing frame numbers; None: every frame. In that case the video's length need
-                not be known: the frames are taken as they come.
+            targets: strictly increasing frame numbers; None: every frame, or each `every`-th one. In that case the
+                video's length need not be known: the frames are taken as they come.
+            every: without `targets`, each so manieth frame from the first on, and the last one.
 
         Yields:
             The frame number and its map (h', w'), float32 on the CPU, at the model's resolution.
@@ -91,68 +98,92 @@ class Predictor:
             InputError: a frame cannot be decoded; maps are yielded only for batches completed before.
             ValueError: targets do not increase, or the model's output has a wrong shape.
         """
-        if self.spec.keep_shape:
-            spec = replace(self.spec.fitted(source.size), keep_shape=False)
-            fitted = Predictor(self.model, spec, self.device, self.batch_size, self.autocast)
-            yield from fitted.maps(source, targets)
-            return
-        self.model.eval()
+        for numbers, clips in self.batches(source, targets, every):
+            yield from zip(numbers, self.compute(clips), strict=True)
+
+    def batches(
+        self, source: Frames, targets: Sequence[int] | None = None, every: int = 1, first: int | None = None
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        """Yield what the model is to see, a batch at a time; see `maps`.
+
+        Args:
+            source: the video.
+            targets: as of `maps`.
+            every: as of `maps`.
+            first: clips in the first batch, if they are to be fewer than in the others.
+
+        Yields:
+            The numbers of the target frames and their clips, uint8 (B, T, 3, h, w) on the device; they may be a view
+            of memory that is written to when the next batch is asked for.
+        """
+        spec = self.spec
+        if spec.keep_shape:
+            spec = replace(spec.fitted(source.size), keep_shape=False)
+        size = max(1, min(self.batch_size, _WAITING // every))
+        cut = _Batches(size=size, first=min(first or size, size), every=every)
         if targets is None:
-            yield from self._run(source, _Run(targets=None, start=0, stop=None))
+            yield from self._run(source, _Run(targets=None, start=0, stop=None), spec, cut)
             return
         targets, count = [int(t) for t in targets], len(source)
         if any(a >= b for a, b in pairwise(targets)):
             raise ValueError("targets must increase strictly")
         if targets and (targets[0] < 0 or targets[-1] >= count):
             raise IndexError(f"targets {targets[0]}..{targets[-1]} are outside a video of {count} frames")
-        for run in _split(targets, self.spec.offsets, count):
-            yield from self._run(source, run)
+        for run in _split(targets, spec.offsets, count):
+            yield from self._run(source, run, spec, cut)
 
-    def _run(self, source: Frames, run: "_Run") -> Iterator[tuple[int, Tensor]]:
-        targets = run.targets or range(2**62)  # cut to the video's length when its end is reached
-        extent = self.batch_size - 1  # frames between the first and the last target of a batch
+    def _run(
+        self, source: Frames, run: "_Run", spec: InputSpec, cut: "_Batches"
+    ) -> Iterator[tuple[Sequence[int], Tensor]]:
+        targets: Sequence[int] = run.targets or range(0, 2**62, cut.every)  # the video's end is not known yet
+        extent = cut.size * cut.every - 1  # frames from the one behind a batch to the last target of the next
         if run.targets is not None:
-            ends = [*run.targets[extent:], *[run.targets[-1]] * extent]
-            extent = max(end - begin for begin, end in zip(run.targets, ends, strict=False))
-        first, last = self.spec.offsets[0], self.spec.offsets[-1]
+            ends = [*targets[cut.size - 1 :], *[targets[-1]] * (cut.size - 1)]
+            extent = max(end - begin for begin, end in zip(targets, ends, strict=False))
+        first, last = spec.offsets[0], spec.offsets[-1]
         buffer = _SlidingBuffer(
             capacity=extent + max(last, 0) - first + 1 + _CHUNK,
-            size=self.spec.size,
+            size=spec.size,
             device=self.device,
             start=targets[0] + first,
         )
-        done = 0
-        stream = self._stream(source, run, buffer.start)
+        done, size = 0, cut.first
+        stream = self._stream(source, run, buffer.start, spec.size)
         try:
             for part in stream:
                 buffer.append(part.frames)
                 if part.ended and run.targets is None:
-                    targets = range(part.seen)
+                    targets = _until(part.seen, cut.every)
                 while done < len(targets):
-                    batch = targets[done : done + self.batch_size]
+                    batch = targets[done : done + size]
                     if not (batch[-1] < part.seen and batch[-1] + last < buffer.end):
                         break
-                    clips = buffer.clips([t + first for t in batch], self.spec)
-                    yield from zip(batch, self._predict(clips), strict=True)
-                    done += len(batch)
-                    if done < len(targets):
-                        buffer.forget(targets[done] + first)
+                    yield batch, buffer.clips([t + first for t in batch], spec)
+                    done, size = done + len(batch), cut.size
+                    if done < len(targets):  # the video's last frame may become a target too
+                        buffer.forget((batch[-1] + 1 if run.targets is None else targets[done]) + first)
                 if done == len(targets):
                     return
         finally:
             stream.close()
 
     @torch.no_grad()
-    def _predict(self, clips: Tensor) -> Tensor:
-        """Turn uint8 clips (B, T, 3, h, w) into float32 maps (B, h', w') on the CPU."""
-        inputs = make_clip(clips, self.spec)  # (B, 3, T, h, w)
+    def compute(self, clips: Tensor) -> Tensor:
+        """Turn uint8 clips (B, T, 3, h, w) on the device into float32 maps (B, h', w') on the CPU.
+
+        Raises:
+            ValueError: the model's output has a wrong shape.
+        """
+        self.model.eval()
+        spec = replace(self.spec, size=tuple(clips.shape[-2:]), keep_shape=False)
+        inputs = make_clip(clips, spec)  # (B, 3, T, h, w)
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             out = self.model(inputs)
         if out.ndim != 3 or len(out) != len(clips):
             raise ValueError(f"the model gave {tuple(out.shape)}, expected ({len(clips)}, height, width)")
         return out.float().cpu()
 
-    def _stream(self, source: Frames, run: "_Run", begin: int) -> Generator["_Part", None, None]:
+    def _stream(self, source: Frames, run: "_Run", begin: int, size: tuple[int, int]) -> Generator["_Part", None, None]:
         """Yield the resized frames from number `begin` on, without end.
 
         Numbers before the first frame of the video stand for copies of the first, numbers after the last for
@@ -160,7 +191,7 @@ class Predictor:
         """
         seen = run.start
         latest: Tensor | None = None
-        for frames in self._resized(source, run):  # (n, 3, h, w)
+        for frames in self._resized(source, run, size):  # (n, 3, h, w)
             if latest is None and begin < run.start:
                 for copies in _repeated(frames[:1], run.start - begin):
                     yield _Part(frames=copies, seen=seen, ended=False)
@@ -176,20 +207,29 @@ class Predictor:
         while True:
             yield _Part(frames=latest.expand(_CHUNK, -1, -1, -1), seen=seen, ended=True)
 
-    def _resized(self, source: Frames, run: "_Run") -> Iterator[Tensor]:
+    def _resized(self, source: Frames, run: "_Run", size: tuple[int, int]) -> Iterator[Tensor]:
         """Yield the frames of a run as uint8 (n, 3, h, w) on the device, n up to `_CHUNK`."""
         group: list[np.ndarray] = []
         for frame in prefetch(source.iterate(run.start, run.stop), depth=2 * _CHUNK):
             group.append(frame)
             if len(group) == _CHUNK:
-                yield self._resize(group)
+                yield self._resize(group, size)
                 group = []
         if group:
-            yield self._resize(group)
+            yield self._resize(group, size)
 
-    def _resize(self, frames: list[np.ndarray]) -> Tensor:
+    def _resize(self, frames: list[np.ndarray], size: tuple[int, int]) -> Tensor:
         pixels = torch.from_numpy(np.stack(frames)).to(self.device)  # (n, H, W, 3)
-        return resize_frames(pixels, self.spec.size)
+        return resize_frames(pixels, size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batches:
+    """How targets are put together: `first` in the first batch, `size` in every other, each `every`-th frame."""
+
+    size: int
+    first: int
+    every: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +265,12 @@ def _split(targets: Sequence[int], offsets: list[int], count: int) -> Iterator[_
                 stop=min(max(part[-1] + max(last, 0) + 1, 1), count),
             )
         begin = i
+
+
+def _until(count: int, every: int) -> Sequence[int]:
+    """Return each `every`-th number below `count`, and the last one."""
+    steps = range(0, count, every)
+    return steps if every == 1 or steps[-1] == count - 1 else [*steps, count - 1]
 
 
 def _repeated(frame: Tensor, times: int) -> Iterator[Tensor]:

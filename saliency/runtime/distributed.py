@@ -82,11 +82,12 @@ class World:
 
 
 @contextmanager
-def join(device: str = "auto") -> Iterator[World]:
+def join(device: str = "auto", *, patience: timedelta = TIMEOUT) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        patience: how long a process waits for the others.
 
     Raises:
         InputError: CUDA is asked for and there is none.
@@ -99,9 +100,9 @@ def join(device: str = "auto") -> Iterator[World]:
         if size == 1:
             yield World(rank=0, size=1, device=chosen)
             return
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=TIMEOUT)
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", timeout=patience)
         try:
-            hosts = dist.new_group(backend="gloo", timeout=TIMEOUT)
+            hosts = dist.new_group(backend="gloo", timeout=patience)
             yield World(rank=rank, size=size, device=chosen, hosts=hosts)
         finally:
             dist.destroy_process_group()

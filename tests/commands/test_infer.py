@@ -65,7 +65,7 @@ def test_as_many_maps_as_frames(infer, tmp_path, frames):
     video = stamped(tmp_path / "clip.mp4", frames)
     status, out, _ = infer("--video", video, "--maps", "png")
     assert status == 0
-    assert "weights: tiny.safetensors" in out and f"{frames} frames" in out
+    assert "model: tiny (sha256" in out and f"{frames} frames" in out
     result = tmp_path / "out" / "clip_saliency.mp4"
     with open_frames(result, expected=frames) as painted, open_frames(video) as source:
         assert (painted.size, painted.fps) == (source.size, source.fps)
@@ -75,7 +75,7 @@ def test_as_many_maps_as_frames(infer, tmp_path, frames):
     for name in maps[:3]:
         density = read_density(name)
         assert density.shape == SIZE and density.max() == 1
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip_maps", "clip_saliency.mp4"]
+    assert sorted(p.name for p in (tmp_path / "out").glob("[!.]*")) == ["clip_maps", "clip_saliency.mp4"]
 
 
 def test_maps_are_those_of_the_model(infer, weights, tmp_path):
@@ -175,7 +175,7 @@ def test_wrong_path_text_file_and_address(infer, tmp_path):
     refused(infer("--video", tmp_path / "empty.mp4"), "empty.mp4", "not a video file")
     refused(infer("--video", "https://example.org/a.mp4"), "only local files")
     (tmp_path / "nothing").mkdir()
-    refused(infer("--video", tmp_path / "nothing"), "has no images")
+    refused(infer("--video", tmp_path / "nothing"), "holds no video and no picture")
     assert not (tmp_path / "out").exists()
 
 
@@ -243,7 +243,7 @@ def test_weights_that_come_with_the_project(infer, weights, tmp_path, monkeypatc
     refused(infer(*arguments, defaults=False), "without the weights of real_gaze", "--weights")
     (bundled / "real_gaze.safetensors").write_bytes(weights.read_bytes())
     status, out, _ = infer(*arguments, defaults=False)
-    assert status == 0 and "weights: real_gaze.safetensors" in out
+    assert status == 0 and "model: real_gaze (sha256" in out
     status, out, _ = infer(*arguments, "--weights", "real_gaze", defaults=False)
-    assert status == 0 and "weights: real_gaze.safetensors" in out
+    assert status == 0 and "model: real_gaze (sha256" in out
     refused(infer(*arguments, "--weights", "real_gas", defaults=False), "no model of this name", "'real_gaze'?")

@@ -139,8 +139,8 @@ def test_maps_come_before_the_video_is_read_to_its_end():
 def test_neighbouring_clips_share_memory(monkeypatch):
     seen = []
     predictor = Predictor(ClipCode(), InputSpec(length=8, stride=2, size=SIZE), batch_size=4)
-    predict = predictor._predict
-    monkeypatch.setattr(predictor, "_predict", lambda clips: (seen.append(clips), predict(clips))[1])
+    predict = predictor.compute
+    monkeypatch.setattr(predictor, "compute", lambda clips: (seen.append(clips), predict(clips))[1])
     list(predictor.maps(Video(12)))
     first = seen[0]  # (B, T, 3, h, w)
     assert first.shape == (4, 8, 3, *SIZE)
