@@ -13,7 +13,7 @@ from saliency.commands.arguments import parse
 from saliency.errors import InputError
 
 if TYPE_CHECKING:
-    from saliency.inference.jobs import Work
+    from saliency.inference.many import Work
     from saliency.inference.painters import Look
 
 
@@ -130,7 +130,7 @@ def _work(arguments: Arguments, look: "Look") -> "Work":
     """What is to be done with every source."""
     from saliency.attention.rank import Rank
     from saliency.commands.infer_jobs import place, step
-    from saliency.inference.jobs import Work
+    from saliency.inference.many import Work
 
     out, one_file = place(arguments.out)
     if arguments.rank and one_file:

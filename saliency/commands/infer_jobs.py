@@ -16,7 +16,7 @@ from saliency.attention.rank import write_ranking
 from saliency.commands.explain import explain
 from saliency.commands.predicting import Choice, build, describe
 from saliency.errors import InputError
-from saliency.inference.jobs import Outcome, Work, packs, run_jobs
+from saliency.inference.many import Outcome, Work, packs, run_jobs
 from saliency.inference.journal import Job, Journal, identity
 from saliency.inference.outputs import MAP_FORMATS
 from saliency.inference.thinning import LARGEST_STEP

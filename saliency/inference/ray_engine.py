@@ -12,7 +12,7 @@ from typing import Any
 
 from saliency.errors import InputError
 from saliency.inference.ensemble import Ensemble
-from saliency.inference.jobs import Outcome, Work, run_jobs
+from saliency.inference.many import Outcome, Work, run_jobs
 from saliency.inference.journal import Job
 from saliency.inference.predictor import Predictor
 
@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         build: loads the models.
         work: what to do with each source.
-        explain: see `saliency.inference.jobs.run_jobs`.
+        explain: see `saliency.inference.many.run_jobs`.
     """
 
     build: Callable[[], Predictor | Ensemble]
