@@ -16,8 +16,8 @@ from saliency.attention.rank import write_ranking
 from saliency.commands.explain import explain
 from saliency.commands.predicting import Choice, build, describe
 from saliency.errors import InputError
-from saliency.inference.many import Outcome, Work, packs, run_jobs
 from saliency.inference.journal import Job, Journal, identity
+from saliency.inference.many import Outcome, Work, packs, run_jobs
 from saliency.inference.outputs import MAP_FORMATS
 from saliency.inference.thinning import LARGEST_STEP
 from saliency.io.images import IMAGE_SUFFIXES

@@ -12,8 +12,8 @@ from typing import Any
 
 from saliency.errors import InputError
 from saliency.inference.ensemble import Ensemble
-from saliency.inference.many import Outcome, Work, run_jobs
 from saliency.inference.journal import Job
+from saliency.inference.many import Outcome, Work, run_jobs
 from saliency.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
