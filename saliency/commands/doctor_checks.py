@@ -34,6 +34,7 @@ EXTRAS = {
     "segmentation": ("transformers",),
     "hub": ("huggingface_hub",),
     "parquet": ("pyarrow",),
+    "serve": ("starlette", "uvicorn"),
     "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 """Extra of this package -> its modules."""

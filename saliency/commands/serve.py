@@ -90,7 +90,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or error
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise InputError(f"{host}:{port}: cannot be listened on ({reason}); choose another --port or --host") from error
 
 

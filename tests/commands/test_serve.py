@@ -29,7 +29,9 @@ def refused(capsys):
 def test_what_cannot_be_served(refused, monkeypatch, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1:{port}: cannot be listened on" in refused("--port", str(port))
+        assert f"127.0.0.1:{port}: cannot be listened on (Address already in use); choose another --port" in refused(
+            "--port", str(port)
+        )
     assert "--port must lie between 0 and 65535, got 70000" in refused("--port", "70000")
     assert "seconds must be above 0, got 0" in refused("--seconds", "0")
     assert "no such file, and no model of this name" in refused("--port", "0", "--weights", str(tmp_path / "no.pt"))
