@@ -1,5 +1,6 @@
 """Where the picture and the maps of each frame go: files of every kind behind two small interfaces."""
 
+import itertools
 import json
 import logging
 import re
@@ -13,6 +14,7 @@ import numpy as np
 
 from saliency.errors import InputError, nearest
 from saliency.io.atomic import write_atomic
+from saliency.io.behind import MANY
 from saliency.io.frame_source import FrameSource
 from saliency.io.maps import MAP_FILES, to_grey, write_density
 from saliency.io.partial import Partial, fitting
@@ -152,13 +154,15 @@ def open_picture(
 
 
 class MapWriter(Protocol):
-    """Takes the map of each frame in order; a context manager.
+    """Takes the map of each frame; a context manager.
 
     Attributes:
         partial: where the maps are until all are there.
+        threads: how many may call `write` at once; 1 wants the maps in order.
     """
 
     partial: Path
+    threads: int
 
     def write(self, number: int, density: np.ndarray) -> None:
         """Write the map (H, W) of frame `number`, counted from 0."""
@@ -195,6 +199,8 @@ def open_maps(outputs: Outputs, source: FrameSource) -> MapWriter | None:
 
 class _Maps:
     """What writers of maps share: a part that takes its name when it is complete."""
+
+    threads = 1
 
     def __init__(self, path: Path, *, folder: bool = False) -> None:
         self.path = path
@@ -236,10 +242,13 @@ class _Maps:
 class _Folder(_Maps):
     """One file a frame: ``0001.png``, ``0002.png``, ...; a hidden file tells which are ours."""
 
+    threads = MANY
+
     def __init__(self, folder: Path, kind: str, peak: float | None) -> None:
         _refuse_others(folder)
         super().__init__(folder, folder=True)
         self._kind, self._peak = kind, peak
+        self._numbers: set[int] = set()
         try:
             _refuse_others(self.partial, broken_off=True)
             self._part.empty()
@@ -252,7 +261,15 @@ class _Folder(_Maps):
 
     def write(self, number: int, density: np.ndarray) -> None:
         write_density(self.partial / _map_name(number, self._kind), density, self._peak, bits=FOLDERS[self._kind][1])
-        self._written += 1
+        self._numbers.add(number)
+
+    def close(self, complete: bool = True) -> None:
+        # Threads may have got further with later maps when one failed: what stays has no gaps.
+        self._written = next(number for number in itertools.count() if number not in self._numbers)
+        while self._numbers and max(self._numbers) >= self._written:
+            (self.partial / _map_name(max(self._numbers), self._kind)).unlink(missing_ok=True)
+            self._numbers.remove(max(self._numbers))
+        super().close(complete)
 
     def _complete(self) -> None:
         self._mark()
@@ -327,6 +344,8 @@ class _Archive(_Maps):
 
 class _GreyVideo:
     """A video of the maps in grey, without sound."""
+
+    threads = 1
 
     def __init__(self, path: Path, source: FrameSource, peak: float | None) -> None:
         self._times = varying_times(source)

@@ -15,9 +15,12 @@ from saliency.inference.outputs import Outputs, open_maps, open_picture, varying
 from saliency.inference.overlay import Overlay
 from saliency.inference.painters import Painter
 from saliency.inference.predictor import Frames
+from saliency.io.behind import Behind
 from saliency.io.frames import FrameSource
 from saliency.io.partial import partial_path
+from saliency.io.picture_writer import PictureWriter
 from saliency.io.transforms import resize_map
+from saliency.io.video_writer import VideoWriter
 
 
 class MapMaker(Protocol):
@@ -83,7 +86,7 @@ def render(
         predictor: makes the maps.
         outputs: what to write; folders are made if missing.
         painter: how maps are shown; default `Overlay`.
-        on_frame: called after each frame.
+        on_frame: called after each frame was predicted; painting and writing follow in other threads.
 
     Raises:
         InputError: nothing can be written there, it would replace the source or what is not of an earlier call, or a
@@ -101,6 +104,8 @@ def render(
         pictures = None
         if outputs.picture is not None:
             pictures = opened.enter_context(open_picture(outputs.picture, source, painter.size(source.size), times))
+        painting = opened.enter_context(Behind())  # left before the files are closed
+        mapping = opened.enter_context(Behind(1 if maps is None else maps.threads))
         for number, small in predictor.maps(tap):
             if not bool(small.isfinite().all()):
                 raise InputError(NOT_FINITE.format(number))
@@ -108,11 +113,14 @@ def render(
             if maps is not None or pictures is not None:
                 density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
                 if pictures is not None:
-                    pictures.write(painter.paint(frame, density), None if times is None else float(times[number]))
+                    time = None if times is None else float(times[number])
+                    painting.do(_paint, pictures, painter, frame, density, time)
                 if maps is not None:
-                    maps.write(number, density)
+                    mapping.do(maps.write, number, density)
             done += 1
             on_frame(Seen(number=number, frame=frame, map=small.numpy()))
+        painting.finish()
+        mapping.finish()
         problem = tap.problem or _damage(source, done)
         for writer in (pictures, maps):
             if writer is not None:
@@ -125,6 +133,13 @@ def render(
         maps=None if maps is None or not done else outputs.maps if whole else maps.partial,
         problem=problem,
     )
+
+
+def _paint(
+    pictures: VideoWriter | PictureWriter, painter: Painter, frame: np.ndarray, density: np.ndarray, time: float | None
+) -> None:
+    """Paint and encode a frame."""
+    pictures.write(painter.paint(frame, density), time)
 
 
 class _Tap:

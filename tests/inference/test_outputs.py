@@ -101,3 +101,16 @@ def test_a_broken_off_archive_can_be_read(tmp_path):
     with np.load(tmp_path / "m.partial.npz") as held:
         assert (held["0001"] == ramp(0)).all()
     assert [p.name for p in tmp_path.iterdir()] == ["m.partial.npz"]
+
+
+def test_a_map_that_fails_leaves_those_before_it_and_no_later_one(tmp_path):
+    """Threads may have written later maps already."""
+    outputs = outputs_in(tmp_path, Plain(), "png")
+    with pytest.raises(InputError, match="finite") as caught, open_maps(outputs, Plain()) as maps:
+        for number in (0, 3, 1, 4):
+            maps.write(number, ramp(number))
+        maps.write(2, np.full((24, 32), np.nan, np.float32))
+    left = sorted(path.name for path in (tmp_path / "plain_maps.partial").glob("*.png"))
+    assert left == ["0001.png", "0002.png"]
+    assert "the 2 maps before it" in caught.value.__notes__[0]
+    assert not (tmp_path / "plain_maps").exists()
