@@ -129,7 +129,11 @@ def chosen_run(arguments: Arguments) -> "tuple[Run, Sequence[str]]":
 def rehearse(run: "Run", steps: int) -> None:
     """Print what each stage of a run costs."""
     from saliency.training.dry_run import dry_run
+    from saliency.training.sizes import learner_sizes
 
+    for size in learner_sizes(run):
+        work = "" if size.gflop is None else f", {size.gflop:,.1f} GFLOP a map"
+        print(f"{size.learner}: {size.parameters / 1e6:,.2f} M parameters, {size.trained / 1e6:,.2f} M learn{work}")
     costs = []
     for cost in dry_run(run, steps):
         costs.append(cost)

@@ -11,6 +11,7 @@ from saliency.data.clips import SaliencyClips
 from saliency.data.targets import Sampling, Targets
 from saliency.datasets.mini import Mini
 from saliency.io.serial import decode, encode
+from saliency.models.foundation import FoundationConfig
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
@@ -22,7 +23,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NAMES = [
     f"{path.stem}{variant and ':'}{variant}"
     for path in sorted(CONFIGS.glob("*.py"))
-    if path.stem.startswith(("dhf1k", "hollywood2", "mini"))
+    if path.stem.startswith(("crowdsal", "dhf1k", "hollywood2", "mini"))
     for variant in variants(path) or ("",)
 ]
 
@@ -35,6 +36,13 @@ def small(learner: Learner) -> Learner:
         tiny = replace(model, input=spec, embed_dim=8, depths=(1, 1, 1, 1), heads=(1, 1, 1, 1), window=(2, 2, 2), decoder_channels=16)  # fmt: skip  # noqa: E501
     elif isinstance(model, ViNetSConfig):
         tiny = replace(model, input=spec, width=0.0625)
+    elif isinstance(model, FoundationConfig):
+        spec = replace(spec, size=(32, 32))
+        backbone = replace(model.backbone, width=16, depth=2, heads=1, mlp=1.0, size=32)
+        tiny = replace(model, input=spec, backbone=backbone, channels=8)
+        factors = tiny.decay(0.75) if tiny.tune == "full" else {}
+        optimizer = learner.optimizer and replace(learner.optimizer, lr_factors=factors)
+        learner = replace(learner, optimizer=optimizer)
     else:
         assert isinstance(model, ViNetAConfig)
         tiny = replace(model, input=spec, width=0.0625, depths=(1, 1, 1, 1))
@@ -44,6 +52,12 @@ def small(learner: Learner) -> Learner:
 def shorten(stage: Stage) -> Stage:
     alone = {name: replace(each, epochs=2, batch_size=2, validate_every=1) for name, each in stage.alone.items()}
     return replace(stage, epochs=min(stage.epochs, 2), alone=alone)
+
+
+def needs(name: str) -> None:
+    if any(isinstance(learner.model, FoundationConfig) for learner in load_run(name).learners.values()):
+        pytest.importorskip("transformers", minversion="4.56")
+        pytest.importorskip("peft")
 
 
 def shrink(run: Run, cache: Path) -> Run:
@@ -81,6 +95,7 @@ def test_config_describes_itself(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_config_trains_two_steps_of_each_stage(name: str, cache: Path, tmp_path: Path) -> None:
+    needs(name)
     run = shrink(load_run(name), cache)
     train(run, tmp_path)
     for stage in run.stages:
@@ -90,6 +105,7 @@ def test_config_trains_two_steps_of_each_stage(name: str, cache: Path, tmp_path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_config_starts_without_its_data(name: str, cache: Path) -> None:
+    needs(name)
     run = shrink(load_run(name), cache)
     run = replace(run, data=with_synthetic_data(load_run(name)).data)
     run = replace(run, data=replace(run.data, grid=(32, 64)))

@@ -16,6 +16,7 @@ from saliency.runtime import memory
 from saliency.tasks.saliency import SaliencyTask
 from saliency.testing import ToyData, ToyNetConfig, ToyTask
 from saliency.training.dry_run import dry_run, with_synthetic_data
+from saliency.training.sizes import learner_sizes
 from saliency.training.trainer import Trainer
 from saliency.types import ImageSpec, InputSpec
 
@@ -126,3 +127,14 @@ def test_made_up_images_are_as_many_and_as_large_as_the_real_ones() -> None:
     assert len(scenes) == 20_210
     made = scenes.prepare([scenes[0, 0, 5]], torch.device("cpu"))
     assert made.inputs["a"].shape == (1, 3, 64, 64) and set(made.target.labels.unique().tolist()) <= set(range(10))
+
+
+def test_sizes_are_counted_without_building_weights() -> None:
+    run = toy_run(SaliencyClips(source=DHF1K()))
+    a, _ = learner_sizes(run)
+    # two convolutions over 2x8x12 positions: 3 -> 4 channels of 27 weights, 4 -> 1 of one; a product and a sum each
+    assert (a.learner, a.parameters, a.trained) == ("a", 3 * 4 * 27 + 4 + 4 + 1, 3 * 4 * 27 + 4 + 4 + 1)
+    assert a.gflop == pytest.approx(2 * 192 * (3 * 4 * 27 + 4) / 1e9)
+    frozen = replace(run.learners["a"], optimizer=None)
+    (teacher, _) = learner_sizes(replace(run, learners={**run.learners, "a": frozen}))
+    assert teacher.trained == 0
