@@ -254,8 +254,9 @@ class FoundationConfig:
         if hasattr(network, "predictor"):
             del network.predictor  # V-JEPA 2's pretraining task; not part of what it sees
         if self.recompute:
+            named: Any = network
             later = getattr(network, "activation_checkpointing_enable", None)  # its name since transformers 5
-            (later or network.gradient_checkpointing_enable)({"use_reentrant": False})
+            (later or named.gradient_checkpointing_enable)({"use_reentrant": False})
         network.requires_grad_(self.tune == "full")
         if self.tune == "lora":
             _add_lora(network, self.lora, self.backbone.attention)
