@@ -190,6 +190,7 @@ def evaluate(
     Raises:
         InputError: a model, the data set, the split or the protocol cannot be had.
     """
+    from saliency.data.trained_on import trained_on
     from saliency.evaluation.baselines import ModelPredictor
     from saliency.evaluation.dataset_run import evaluate_dataset
     from saliency.evaluation.protocols import protocol_named
@@ -206,6 +207,7 @@ def evaluate(
             spec=chosen.data.view(model.input),
             device=model.device,
             metadata={"weights": model.name, "sha256": model.sha256},
+            trained_on=trained_on(model.metadata),
         )
         for name, model in loaded.items()
     ]

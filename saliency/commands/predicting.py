@@ -112,10 +112,13 @@ def make_predictor(
 
 
 def describe(models: "Sequence[Model]") -> str:
-    """Return one line that says which models are used, and whether they only demonstrate."""
+    """Return which models are used and what their cards say of them in short, or that they only demonstrate."""
     names = " + ".join(f"{model.name} (sha256 {model.sha256[:12]})" for model in models)
-    line = f"model: {names} on {models[0].device}"
-    return f"{line}\n{DEMONSTRATION}" if any(_demonstrates(model) for model in models) else line
+    lines = [f"model: {names} on {models[0].device}"]
+    if any(_demonstrates(model) for model in models):
+        lines.append(DEMONSTRATION)
+    lines += [f"{card.name}: {card.about}" for card in (model.card for model in models) if card is not None]
+    return "\n".join(lines)
 
 
 DEMONSTRATION = "This model learned from simulated viewers only: it shows that all works; rely on it for nothing."
@@ -128,10 +131,12 @@ def notes_of(models: "Sequence[Model]") -> "ModelNotes":
 
     entries = {entry.name: entry for entry in list_models()}
     known = [entries.get(model.name) for model in models]
+    cards = [card for card in (model.card for model in models) if card is not None]
     return ModelNotes(
         name=" + ".join(model.name for model in models),
-        about="; ".join(entry.about for entry in known if entry is not None),
-        licence="",
+        about=" ".join(card.about for card in cards) or "; ".join(entry.about for entry in known if entry is not None),
+        licence="; ".join(card.licences.get("weights", "") for card in cards),
+        limits=tuple(dict.fromkeys(limit for card in cards for limit in card.not_for)),
         sha256=", ".join(model.sha256 for model in models),
         demonstration=any(_demonstrates(model) for model in models),
         judge=models[0].judge if len(models) == 1 else None,

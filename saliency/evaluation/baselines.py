@@ -42,6 +42,7 @@ class ModelPredictor:
         device: where it runs.
         batch_size: clips per forward pass.
         metadata: facts for the result, e.g. the weights' hash.
+        trained_on: checksums of the videos it learned from, as far as its weights say.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ModelPredictor:
     device: str | torch.device = "cpu"
     batch_size: int = 8
     metadata: Mapping[str, object] = field(default_factory=dict)
+    trained_on: frozenset[str] = frozenset()
 
     def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Decode the video and yield the model's maps."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from saliency.data.trained_on import trained_on
 from saliency.data.video import AnnotatedVideo, VideoData
 from saliency.errors import InputError
 from saliency.evaluation.baselines import (
@@ -88,6 +89,7 @@ class Contenders:
             device=device,
             batch_size=self.batch_size,
             metadata={"weights": path.name, "sha256": loaded.sha256, "config": type(loaded.config).__name__},
+            trained_on=trained_on(loaded.metadata),
         )
 
     def _baseline(self, name: Baseline, data: VideoData, device: torch.device) -> MapSource:

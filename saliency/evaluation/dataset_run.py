@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from saliency.data.trained_on import seen_in_training
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation.map_source import MapSource, OwnTruth, Progress
@@ -111,6 +112,8 @@ def evaluate_dataset(
         for home, what in zip(homes, described, strict=True):
             _claim(home, what, restart=False)
 
+    if world.main:
+        _warn_of_training(predictors, videos)
     own = share(videos, frames, world)
     work = [
         _Task(video=video, predictors=tuple(lacking))
@@ -132,6 +135,21 @@ def evaluate_dataset(
     return [
         _merge(home, predictor, rows, settings) for home, predictor, rows in zip(homes, predictors, parts, strict=True)
     ]
+
+
+def _warn_of_training(predictors: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) -> None:
+    """Say which predictors learned from videos that they are scored on."""
+    for predictor in predictors:
+        seen = seen_in_training(videos, getattr(predictor, "trained_on", frozenset()))
+        if seen:
+            some = ", ".join(seen[:5]) + (", …" if len(seen) > 5 else "")
+            log.warning(
+                "%s was trained on %d of the %d videos it is scored on (%s): its scores say nothing of new videos",
+                predictor.name,
+                len(seen),
+                len(videos),
+                some,
+            )
 
 
 def share(videos: Sequence[AnnotatedVideo], frames: Mapping[str, Sequence[int]], world: World) -> list[AnnotatedVideo]:

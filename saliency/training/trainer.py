@@ -5,6 +5,7 @@ that was stopped anywhere goes on from its last checkpoint with the same numbers
 """
 
 import contextlib
+import json
 import logging
 import math
 import time
@@ -19,6 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from saliency.config.run import Run, Samples, Stage, Training
+from saliency.data.trained_on import KEY as TRAINED_ON
+from saliency.data.trained_on import checksums
 from saliency.distillation.base import check_heads, combine
 from saliency.errors import InputError, nearest
 from saliency.io.weights import save_model
@@ -157,6 +160,7 @@ class Trainer:
     ) -> None:
         self.run, self.folder, self.world, self.request, self.logbook = run, folder, world, request, logbook
         self.samples, self.training, self.validation = samples, samples.training, samples.validation
+        self._trained_on: str | None = None
         self.device = world.device
         self.loss_scale: LossScale | None = None
         guarded = self.device.type == "cpu" and run.train.precision == "bf16"
@@ -448,7 +452,9 @@ class Trainer:
             if self.world.main:
                 path = best_file(self.folder, stage.name, file)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                save_model(path, learner.scored, learner.config.model, facts)
+                if self._trained_on is None:  # every file is read for it: once, and by one process
+                    self._trained_on = json.dumps(checksums(self.training))
+                save_model(path, learner.scored, learner.config.model, facts | {TRAINED_ON: self._trained_on})
 
     def _log(
         self,
