@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saliency.data.motions import LEARNT, MOTIONS, Motion, Pose, Thing, cover, covering, draw_poses, draw_thing
+from saliency.data.still_video import StillVideo
 from saliency.data.targets import Sampling, Targets
 from saliency.data.video import AnnotatedVideo
-from saliency.datasets.stills import Stills, StillVideo
+from saliency.datasets.stills import Stills
 from saliency.errors import InputError, nearest
 from saliency.gaze.recording import density_map, fixation_map
 from saliency.io.frame_source import FrameSource

@@ -209,7 +209,7 @@ def _timeline(contents: Contents) -> list[str]:
                 about="Bits per look by which the map is expected to beat a map that always points at the middle.",
                 lines=[Line(name="", values=film.doubt.confidence, colour=COLOURS[3])],
                 top=_top(film.doubt.confidence),
-                unit="bits",
+                unit=" bits",
             )
         )
     hint = (

@@ -2,18 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
+from saliency.config.load import load_run
 from saliency.data.motions import MOTIONS, Motion, Pose, cover
 from saliency.data.video import VideoSamples
 from saliency.datasets.animated import Animated, AnimatedVideo
 from saliency.datasets.stills import Stills
 from saliency.errors import InputError
+from saliency.training.seeds import train_seeds
 from saliency.types import InputSpec
-from tests.datasets.test_stills import write_csv
+from tests.datasets.test_stills import make_set, write_csv
 
 SIZE = (120, 160)
 SPOT = 8
@@ -133,3 +138,20 @@ def test_what_cannot_be_is_refused_in_one_line(stills: Stills) -> None:
     with pytest.raises(IndexError, match="outside video"):
         videos(replace(stills), "still")[0].points(99)
     assert Path(videos(stills, "still")[0].sources()[0]).is_file()
+
+
+def test_the_config_that_teaches_between_kinds_trains_on_them(tmp_path: Path) -> None:
+    run: Any = load_run("real_gaze_teaching")
+    own = Stills(name="own", root=make_set(tmp_path / "own"), sigma=0.1)
+    run = replace(
+        run,
+        data=replace(run.data, source=replace(run.data.source, sources=(own,), frames=8)),
+        stages=tuple(replace(stage, epochs=1) for stage in run.stages),
+        train=replace(run.train, batch_size=4, ema=0.0),
+        report=None,
+    )
+    train_seeds(run, tmp_path / "run")
+    written = {f"{stage}/{name}" for stage in ("scratch", "control", "bi_kd") for name in ("appearance", "motion")}
+    assert all((tmp_path / "run" / f"{name}.safetensors").is_file() for name in written)
+    control, taught = (load_file(tmp_path / "run" / stage / "motion.safetensors") for stage in ("control", "bi_kd"))
+    assert any(not torch.equal(control[name], taught[name]) for name in control)
