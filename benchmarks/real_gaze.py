@@ -375,6 +375,9 @@ for equal maps, and the same of the gaze's density, which moves along with the p
 after a cut the eyes are still where they were before it. The simulated videos follow rules of motion that photographs
 do not show, and the simulated-data model learned these.
 
+Two kinds of learners that teach each other, beside their control:
+[Bi-KD on real gaze](2026-11-29-real-gaze-teaching.md).
+
 DHF1K 002 is one video and rewards central maps: fixed pictures, the mean maps, stand beside the models. It was looked
 at once, after everything was chosen, and says nothing about video.
 
