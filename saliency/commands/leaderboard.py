@@ -5,8 +5,9 @@ the results beside the rows they repeat.
 """
 
 import logging
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -39,7 +40,7 @@ class Arguments:
             MODEL/STAGE belongs to that stage of the model.
         published: print the numbers of papers on this data set, with each result beside the row it repeats and the
             difference. A result is matched by its name: tmfi_net, vinet_s, vinet_a, or with a stage vinet_a/bi_kd.
-        formats: which files to write; default all.
+        format: which files to write; default all.
         samples: bootstrap resamples behind the intervals.
         seed: of the resampling.
     """
@@ -51,7 +52,7 @@ class Arguments:
     baseline: str | None = None
     stages: tuple[str, ...] = ()
     published: Literal["dhf1k", "hollywood2", "ucf_sports", "imagenet", "ade20k"] | None = None
-    formats: tuple[Literal["md", "csv", "json", "tex", "html"], ...] = ()
+    format: tuple[Literal["md", "csv", "tex", "html", "json"], ...] = ()
     samples: int = 2000
     seed: int = 0
 
@@ -86,11 +87,12 @@ def main(words: Sequence[str]) -> int:
     compare = partial(
         build_tables, baseline=arguments.baseline, stages=stages, samples=arguments.samples, seed=arguments.seed
     )
-    formats = arguments.formats or tuple(FORMATS)
+    command = shlex.join(["saliency", "leaderboard", *words])
+    tables, own = ([replace(table, reproduce=command) for table in compare(some)] for some in ([*rows, *read], rows))
     written = write_leaderboard(
-        compare([*rows, *read]), arguments.out, arguments.stem, title=arguments.title, formats=formats
+        tables, arguments.out, arguments.stem, title=arguments.title, formats=arguments.format or tuple(FORMATS)
     )
-    print(markdown(compare(rows), arguments.title))
+    print(markdown(own, arguments.title))
     if arguments.published:
         print(published.published_text(papers, published.own_rows(rows, arguments.published)))
     for path in written.values():

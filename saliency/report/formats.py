@@ -37,11 +37,11 @@ def legend(table: Table) -> str:
     cells = [cell for line in table.lines for cell in line.cells.values()]
     told = []
     if any(cell.rank for cell in cells):
-        told.append("Best in bold, second best underlined.")
+        told.append("Best model in bold, second best underlined; chance and priors are not ranked.")
     if any(cell.interval for cell in cells):
         told.append("Ranges: 95 % bootstrap interval over videos.")
     if any(cell.spread is not None for cell in cells):
-        told.append("±: standard deviation over training runs.")
+        told.append("±: standard deviation over training runs; where no number of runs is named, there was one.")
     if any(cell.p is not None for cell in cells):
         told.append(
             f"*: differs from '{table.baseline}', paired sign-flip test over videos, p < 0.05 after Holm's adjustment "
@@ -71,6 +71,12 @@ def markdown_text(text: str) -> str:
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\_", text)  # within a word it means nothing
 
 
+def _code(text: str) -> str:
+    """Text as code in Markdown, which may hold backquotes."""
+    ticks = "`" * (1 + max((len(found) for found in re.findall("`+", text)), default=0))
+    return f"{ticks} {text} {ticks}" if "`" in text else f"`{text}`"
+
+
 def markdown(tables: Sequence[Table], title: str) -> str:
     """All tables as GitHub Markdown."""
     out = [f"# {markdown_text(title)}", ""]
@@ -86,6 +92,8 @@ def markdown(tables: Sequence[Table], title: str) -> str:
                 ["model", "stages", *map(heading, table.metrics)], [_markdown_gain(g) for g in table.gains]
             )
             out += ["", f"{GAIN_LEGEND}.", ""]
+        if table.reproduce:
+            out += [f"Reproduce: {_code(table.reproduce)}", ""]
         if table.published:
             out += [f"### {PUBLISHED_HEADING}", "", f"{PUBLISHED_LEGEND}.", ""]
             lines = [
@@ -108,7 +116,7 @@ def csv_text(tables: Sequence[Table], title: str) -> str:
     writer = csv.writer(out, lineterminator="\n")
     suffixes = ("", "_low", "_high", "_std", "_p")
     head = ["dataset", "kind", "name", "stage", "protocol", "frames", "runs", "source"]
-    writer.writerow(head + [metric + suffix for metric in metrics for suffix in suffixes])
+    writer.writerow([*head, *(metric + suffix for metric in metrics for suffix in suffixes), "reproduce"])
     for table in tables:
         for line in [*table.lines, *table.published]:
             row = line.row
@@ -116,6 +124,7 @@ def csv_text(tables: Sequence[Table], title: str) -> str:
             writer.writerow(
                 [row.dataset, row.kind, row.name, row.stage, row.protocol, row.frames or "", row.runs, row.source]
                 + [value for cell in cells for value in _csv_cell(cell)]
+                + ["" if row.kind == "published" else table.reproduce]
             )
         for gain in table.gains:
             cells = [gain.cells.get(metric, Cell(value=None)) for metric in metrics]
@@ -123,6 +132,7 @@ def csv_text(tables: Sequence[Table], title: str) -> str:
             writer.writerow(
                 [table.dataset, "gain", gain.name, stage, "", "", "", ""]
                 + [value for cell in cells for value in _csv_cell(cell)]
+                + [table.reproduce]
             )
     return out.getvalue()
 
@@ -135,6 +145,8 @@ def json_text(tables: Sequence[Table], title: str) -> str:
             {
                 "dataset": table.dataset,
                 "note": table.note,
+                "legend": legend(table),
+                "reproduce": table.reproduce,
                 "baseline": table.baseline or None,
                 "metrics": list(table.metrics),
                 "lower_is_better": [m for m in table.metrics if not METRICS[m].higher_is_better],
@@ -152,36 +164,53 @@ def json_text(tables: Sequence[Table], title: str) -> str:
 
 
 def latex(tables: Sequence[Table], title: str) -> str:
-    """All tables for a paper that loads `booktabs`."""
+    """All tables for a paper that loads `booktabs`, with intervals, marks, protocol and what they mean."""
     out = [f"% {' '.join(title.split())}. Needs \\usepackage{{booktabs}}.", ""]
     for table in tables:
-        columns = "l" + "c" * len(table.metrics)
-        caption = ": ".join(filter(None, [table.dataset, table.note]))
-        out += [r"\begin{table}[t]", r"\centering", rf"\caption{{{_tex(caption)}.}}"]
-        out += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-        heads = [
-            rf"{_tex(METRICS[m].title)} $\{'up' if METRICS[m].higher_is_better else 'down'}arrow$"
-            for m in table.metrics
-        ]
-        out += [" & ".join(["Model", *heads]) + r" \\", r"\midrule"]
-        for line in table.lines:
-            cells = [_latex_cell(line.cells[m]) for m in table.metrics]
-            out.append(" & ".join([_tex(row_label(line.row)), *cells]) + r" \\")
-        if table.published:
-            if table.lines:
-                out.append(r"\midrule")
-            out.append(rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{{PUBLISHED_HEADING}}}}} \\")
-            for line in table.published:
-                cells = [_latex_number(line.cells[m].value) for m in table.metrics]
-                out.append(" & ".join([_tex(line.row.label), *cells]) + r" \\")
-        if table.gains:
-            out += [r"\midrule", rf"\multicolumn{{{len(columns)}}}{{l}}{{\emph{{Gain of each stage}}}} \\"]
-            for gain in table.gains:
-                name = _tex(f"{gain.name}: {gain.later} - {gain.earlier}")
-                cells = [_latex_number(gain.cells[m].value, signed=True) for m in table.metrics]
-                out.append(" & ".join([name, *cells]) + r" \\")
-        out += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+        out += _latex_table(table)
     return "\n".join(out)
+
+
+def _latex_table(table: Table) -> list[str]:
+    caption = ": ".join(filter(None, [table.dataset, table.note]))
+    heads = [
+        rf"{_tex(METRICS[m].title)} $\{'up' if METRICS[m].higher_is_better else 'down'}arrow$" for m in table.metrics
+    ]
+    blocks = [[_latex_row(row_label(line.row), line.cells, table.metrics) for line in table.lines]]
+    if table.gains:
+        gains = [
+            _latex_row(f"{gain.name}: {gain.earlier} → {gain.later}", gain.cells, table.metrics, signed=True)
+            for gain in table.gains
+        ]
+        blocks.append([_latex_span("Gain of each stage", table), *gains])
+    sources = list(dict.fromkeys(line.row.source for line in table.published))
+    if table.published:
+        read = [
+            _latex_row(line.row.label, line.cells, table.metrics, mark=str(sources.index(line.row.source) + 1))
+            for line in table.published
+        ]
+        blocks.append([_latex_span(PUBLISHED_HEADING, table), *read])
+    notes = [legend(table) if table.lines else "", f"{GAIN_LEGEND}." if table.gains else ""]
+    notes += [f"{PUBLISHED_HEADING}: {PUBLISHED_LEGEND}." if table.published else ""]
+    told = [_tex(note) for note in notes if note]
+    told += [f"$^{{{number}}}$ {_tex(source)}." for number, source in enumerate(sources, 1)]
+    told += [rf"Reproduce: \texttt{{{_tex(table.reproduce)}}}"] if table.reproduce else []
+    return [
+        r"\begin{table*}[t]",
+        r"\centering",
+        r"\small",
+        rf"\caption{{{_tex(caption)}.}}",
+        rf"\begin{{tabular}}{{l{'c' * len(table.metrics)}}}",
+        r"\toprule",
+        " & ".join(["Model", *heads]) + r" \\",
+        *(line for block in blocks if block for line in [r"\midrule", *block]),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\par\smallskip",
+        rf"\parbox{{\linewidth}}{{\footnotesize {' '.join(told)}}}",
+        r"\end{table*}",
+        "",
+    ]
 
 
 def _markdown_rows(head: list[str], lines: list[list[str]]) -> list[str]:
@@ -235,12 +264,29 @@ def _json_cells(cells: Mapping[str, Cell]) -> dict[str, object]:
     return {metric: dataclasses.asdict(cell) for metric, cell in cells.items()}
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = _latex_number(cell.value)
-    if cell.value is not None and cell.spread is not None:
+def _latex_row(
+    label: str, cells: Mapping[str, Cell], metrics: Sequence[str], *, signed: bool = False, mark: str = ""
+) -> str:
+    name = _tex(label) + (f"$^{{{mark}}}$" if mark else "")
+    return " & ".join([name, *(_latex_cell(cells.get(m, Cell(value=None)), signed=signed) for m in metrics)]) + r" \\"
+
+
+def _latex_span(text: str, table: Table) -> str:
+    return rf"\multicolumn{{{len(table.metrics) + 1}}}{{l}}{{\emph{{{_tex(text)}}}}} \\"
+
+
+def _latex_cell(cell: Cell, *, signed: bool = False) -> str:
+    text = _latex_number(cell.value, signed=signed)
+    if cell.value is None:
+        return text
+    if cell.spread is not None:
         text += rf" $\pm$ {cell.spread:.3f}"
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(cell.rank, text)
-    return text + "$^*$" if significant(cell) else text
+    text += "$^*$" if significant(cell) else ""
+    if cell.interval is None:
+        return text
+    low, high = (_latex_number(end, signed=signed) for end in (cell.interval.low, cell.interval.high))
+    return rf"\shortstack{{{text}\\{{\scriptsize [{low}, {high}]}}}}"
 
 
 def _latex_number(value: float | None, *, signed: bool = False) -> str:
@@ -258,6 +304,9 @@ _TEX |= {
     "→": r"$\rightarrow$",
     "–": "--",
     "†": r"$\dagger$",
+    "±": r"$\pm$",
+    "[": "{[}",  # behind a line's end it would begin an option
+    "*": "{*}",
 }
 
 

@@ -84,6 +84,8 @@ def _section(table: Table) -> str:
         out.append("<h3>Gain of each stage</h3>\n")
         out.append(_table(_heads(table, ["model", "stages"]), [_gain(gain) for gain in table.gains]))
         out.append(f"<p>{escape(GAIN_LEGEND)}.</p>\n")
+    if table.reproduce:
+        out.append(f"<p>Reproduce: <code>{escape(table.reproduce)}</code></p>\n")
     if table.published:
         out.append(f"<h3>{PUBLISHED_HEADING}</h3>\n<p>{PUBLISHED_LEGEND}.</p>\n")
         rows = [

@@ -37,7 +37,8 @@ class LeaderboardRow:
         dataset: data set and split; every data set becomes a table of its own.
         metrics: metric -> mean; None or absent where there is none.
         stage: ``"scratch"``, ``"control"``, ``"bi_kd"``, ... or empty.
-        kind: a ``"ceiling"`` (scored on a ground truth of its own) and a ``"published"`` row never count as best.
+        kind: only a ``"model"`` counts as best: chance and priors (``"baseline"``), what is scored on a ground truth of
+            its own (``"ceiling"``) and ``"published"`` rows are not ranked.
         protocol: name of the protocol behind the numbers.
         settings: what the protocol of that name was, and what information gains compare with; rows that differ here
             are never compared. Empty: not known.
@@ -159,6 +160,7 @@ class Table:
         published: rows that were read, not run.
         baseline: label of the row that the paired tests compare with, or empty.
         note: how the numbers were made, one line.
+        reproduce: the command that makes this table; empty if there is none.
     """
 
     dataset: str
@@ -168,6 +170,7 @@ class Table:
     published: Sequence[Line]
     baseline: str
     note: str
+    reproduce: str = ""
 
 
 def average_runs(rows: Sequence[LeaderboardRow]) -> list[LeaderboardRow]:
@@ -351,7 +354,7 @@ def _column(
     metric: str, rows: Sequence[LeaderboardRow], against: LeaderboardRow | None, samples: int, seed: int
 ) -> list[Cell]:
     """The cells of one metric for all rows."""
-    contenders = [row.metrics.get(metric) for row in rows if row.kind in ("model", "baseline")]
+    contenders = [row.metrics.get(metric) for row in rows if row.kind == "model"]
     values = sorted({v for v in contenders if v is not None}, reverse=not lower_is_better(metric))
     tests: list[float | None] = []
     for row in rows:
@@ -360,7 +363,7 @@ def _column(
     cells = []
     for row, p in zip(rows, holm(tests), strict=True):
         value = row.metrics.get(metric)
-        contends = row.kind in ("model", "baseline") and value is not None and len(contenders) > 1
+        contends = row.kind == "model" and value is not None and len(contenders) > 1
         own = row.videos.get(metric, {})
         means = np.array([video.mean for video in own.values()])
         cells.append(

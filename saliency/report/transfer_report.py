@@ -1,5 +1,6 @@
 """The honest table of a saliency run: from scratch, the control, after transfer, between floor and ceiling."""
 
+import dataclasses
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,9 @@ class TransferReport:
                     rows.append(LeaderboardRow.from_result(result, kind=kind))
         names = tuple(stage.name for stage in run.stages)
         title = f"{run.name}: {len(folders)} seed{'s' if len(folders) > 1 else ''}"
-        write_leaderboard(build_tables(rows, baseline="centre prior", stages=names), out, title=title)
+        tables = build_tables(rows, baseline="centre prior", stages=names)
+        command = f"saliency train {run.name}  # all settings: config.json"
+        write_leaderboard([dataclasses.replace(table, reproduce=command) for table in tables], out, title=title)
         _show(rows, title)
         if len(names) > 2:
             Console().print(transfer_text(build_tables(rows, stages=names), *names[-2:]), highlight=False, markup=False)

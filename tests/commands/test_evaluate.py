@@ -135,7 +135,7 @@ def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
         run("evaluate", "--data", str(data), "--baselines", "chance", "--out", str(tmp_path / stage))
         folder = tmp_path / stage / "chance"
         dataclasses.replace(Result.load(folder), name=f"net/{stage}").save(folder)
-    run("leaderboard", str(tmp_path), "--out", str(tmp_path / "table"), "--formats", "md")
+    run("leaderboard", str(tmp_path), "--out", str(tmp_path / "table"), "--format", "md")
     assert "| net | scratch → control |" in capsys.readouterr().out
 
 

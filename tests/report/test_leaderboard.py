@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -53,6 +54,8 @@ def test_best_and_second_follow_the_metrics_direction_and_ties():
     assert ranks({"a": 0.5, "b": 0.7, "c": 0.6}, "kld") == {"a": 1, "b": 0, "c": 2}
     assert ranks({"a": 0.7, "b": 0.7, "c": 0.6}, "cc") == {"a": 1, "b": 1, "c": 2}
     assert ranks({"a": 0.5, "b": 0.9}, "cc", b="ceiling") == {"a": 0, "b": 0}
+    assert ranks({"a": 0.5, "b": 0.9}, "cc", b="baseline") == {"a": 0, "b": 0}
+    assert ranks({"a": 0.5, "b": 0.9, "c": 0.6, "d": 0.1}, "cc", b="baseline") == {"a": 2, "b": 0, "c": 1, "d": 0}
 
 
 def test_intervals_hold_the_mean_and_one_video_has_none():
@@ -133,7 +136,8 @@ def written(tmp_path):
     rows.append(
         LeaderboardRow(name="ViNet", dataset="toy", metrics={"cc": 0.511}, kind="published", source="a paper, Table 1")
     )
-    tables = build_tables(rows, baseline="<chance>", samples=200)
+    made = build_tables(rows, baseline="<chance>", samples=200)
+    tables = [replace(table, reproduce="saliency leaderboard a_b") for table in made]
     return write_leaderboard(tables, tmp_path / "new", "table", title="Toy & co")
 
 
@@ -209,6 +213,30 @@ def test_latex_escapes_and_balances(written):
     assert r"tm\_fi" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     assert r"\toprule" in text and r"\bottomrule" in text
+    assert text.count("{") == text.count("}") and text.count("$") % 2 == 0
+
+
+def test_latex_keeps_intervals_marks_protocol_and_sources(written):
+    text = written["tex"].read_text()
+    (best,) = re.findall(r"tm\\_fi \$\\cdot\$ bi\\_kd & (.+?) & ", text)
+    assert re.fullmatch(
+        r"\\shortstack\{\\textbf\{0\.56\d\}\$\^\*\$\\\\\{\\scriptsize \[0\.5\d\d, 0\.5\d\d\]\}\}", best
+    ), best
+    assert r"\caption{toy: protocol canonical, 12 videos" in text
+    assert r"differs from '<chance>', paired sign-flip test" in text and r"{*}: differs" in text
+    assert re.search(r"tm\\_fi: control \$\\rightarrow\$ bi\\_kd & \\shortstack\{\$\+0\.010\$\$\^\*\$", text)
+    assert "ViNet$^{1}$ & 0.511 & --" in text and "$^{1}$ a paper, Table 1." in text
+
+
+def test_every_format_says_how_it_was_made(written):
+    for name, wanted in {
+        "md": "Reproduce: `saliency leaderboard a_b`",
+        "html": "<p>Reproduce: <code>saliency leaderboard a_b</code></p>",
+        "tex": r"Reproduce: \texttt{saliency leaderboard a\_b}",
+        "csv": ",saliency leaderboard a_b",
+        "json": '"reproduce": "saliency leaderboard a_b"',
+    }.items():
+        assert wanted in written[name].read_text(), name
 
 
 def test_published_numbers_name_their_source_and_are_plausible():
