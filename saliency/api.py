@@ -236,11 +236,13 @@ def train(config: str | Path, *overrides: str, out: str | Path | None = None, re
     """
     from saliency.config import overrides as changes
     from saliency.config.load import load_run
+    from saliency.report.run_page import write_run_pages
     from saliency.training.seeds import train_seeds
 
     run = changes.apply(load_run(config), overrides)
     folder = Path(out) if out is not None else Path("runs") / run.name
     train_seeds(run, folder, resume=resume)
+    write_run_pages(run, folder)
     return folder
 
 

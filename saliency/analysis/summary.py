@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from saliency.analysis.cases import Cases
-from saliency.analysis.plot import bars
 from saliency.analysis.recovery import Recovery
 from saliency.analysis.teacher_share import TeacherShare
 from saliency.analysis.transfer import Analysis, StageAnalysis
 from saliency.io.atomic import write_atomic
 from saliency.report.formats import markdown_text
+from saliency.report.plot import bars
 
 
 def write(analysis: Analysis, shares: Sequence[TeacherShare], folder: Path) -> list[Path]:

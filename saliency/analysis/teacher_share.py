@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from saliency.analysis.plot import lines
+from saliency.report.plot import lines
 from saliency.training.run_log import read_log
 
 PREFIX = "taught/"

@@ -62,6 +62,7 @@ def main(words: Sequence[str]) -> int:
     from rich.logging import RichHandler
 
     from saliency.config import overrides
+    from saliency.report.run_page import write_run_pages
     from saliency.runtime.interrupt import Interrupted
     from saliency.training.dry_run import with_synthetic_data
     from saliency.training.run_folder import CONFIG
@@ -88,6 +89,8 @@ def main(words: Sequence[str]) -> int:
             resume=arguments.resume,
             force=arguments.force,
         )
+        for page in write_run_pages(run, out, arguments.seeds):
+            print(f"  page {page}")
     except (RuntimeError, OSError, MemoryError) as error:  # a killed loader process, a full disk
         if (out / CONFIG).exists():
             error.add_note("what is saved is whole: go on with --resume")

@@ -165,7 +165,8 @@ def compare(data: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]], me
 
 def transfer_mass(log: Path, stage: str) -> float:
     """Return the mean transfer loss of a stage's logged steps."""
-    values = [line["transfer"] for line in read_log(log) if line["stage"] == stage and line["kind"] == "train"]
+    lines = [line for line in read_log(log) if line["stage"] == stage and line["kind"] == "train"]
+    values = [line.get("transfer", 0.0) for line in lines]
     return float(np.mean(values)) if values else 0.0
 
 

@@ -108,6 +108,11 @@ def join(device: str = "auto", *, patience: timedelta = TIMEOUT) -> Iterator[Wor
             dist.destroy_process_group()
 
 
+def is_main() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pick_device(name: str, local_rank: int | None = None) -> torch.device:
     """Return the device called `name`; ``auto`` takes a GPU when there is one.
 

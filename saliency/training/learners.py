@@ -37,6 +37,7 @@ class Trained:
         bad_steps: () non-finite steps in a row, on the device.
         skipped: () non-finite steps in all, on the device.
         flags: for each step since the last log line, () whether it was non-finite, on the device.
+        norm: () of the gradient of the last step, before it is clipped, on the device; NaN before the first.
         stopped: whether it was taken out of the run.
         average: the running average of its weights, which is what is scored and kept; None: the weights are.
     """
@@ -51,6 +52,7 @@ class Trained:
     bad_steps: Tensor
     skipped: Tensor
     flags: list[Tensor] = field(default_factory=list)
+    norm: Tensor = field(default_factory=lambda: torch.tensor(torch.nan))
     stopped: bool = False
     average: nn.Module | None = None
 

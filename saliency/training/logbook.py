@@ -11,17 +11,22 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from saliency.config.run import Run
-from saliency.io.atomic import write_atomic
+from saliency.io.atomic import replacing, write_atomic
+from saliency.io.serial import dumps
+from saliency.runtime import memory
 from saliency.training.run_log import LOG, read_log
 
 log = logging.getLogger(__name__)
 
+EXAMPLES = "examples"
+"""Folder of pictures: what each learner predicts for a validation sample at the end of each stage."""
 PLAIN_SECONDS = 10.0
 """Without a terminal, a line of progress is printed this often."""
 
@@ -84,7 +89,7 @@ class Logbook:
             self.console.print(text, highlight=False, soft_wrap=True)
 
     def _speed(self, step: int, samples: int) -> str:
-        """Samples per second since the latest log line and the peak of GPU memory: shown and drawn, but not logged.
+        """Samples per second since the latest log line and the peak of memory: shown and drawn, but not logged.
 
         The log of a run holds nothing that differs when it is run again.
         """
@@ -92,6 +97,7 @@ class Logbook:
         speeds = {"samples_per_second": (step - self.last[0]) * samples / max(1e-9, now - self.last[1])}
         self.last = (step, now)
         text = f"{speeds['samples_per_second']:.1f} samples/s"
+        speeds["memory_gib"] = memory.peak(torch.device("cpu")) / 2**30
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             speeds["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
             text += f", GPU {speeds['gpu_memory_gib']:.1f} GiB"
@@ -106,10 +112,18 @@ class Logbook:
             log.warning("%s: %s skipped step %d: its gradient is not finite; samples %s", stage, learner, step, ids)
             self._write({"stage": stage, "step": step, "kind": "skipped", "learner": learner, "ids": list(ids)})
 
+    def settings(self, run: Run) -> None:
+        """Show the run's settings in TensorBoard."""
+        if self.main and self.writer is not None:
+            self.writer.add_text("config", "\n".join(f"    {line}" for line in dumps(run).splitlines()), self.first)
+
     def picture(self, learner: str, step: int, picture: Tensor) -> None:
-        """Show a picture (3, H, W) uint8 in TensorBoard."""
+        """Show a picture (3, H, W) uint8 in TensorBoard, and keep the latest one of each learner and stage."""
         if self.main and self.writer is not None:
             self.writer.add_image(f"picture/{learner}", picture.cpu(), step)
+            (self.folder / EXAMPLES).mkdir(exist_ok=True)
+            with replacing(self.folder / EXAMPLES / f"{self.stage}-{learner}.png", sync=False) as path:
+                Image.fromarray(picture.cpu().permute(1, 2, 0).numpy()).save(path)  # (H, W, 3)
 
     def scores(self, stage: str, learner: str, step: int, values: Mapping[str, float]) -> None:
         """Record a learner's validation scores."""

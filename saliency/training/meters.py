@@ -51,17 +51,22 @@ class Meter:
         self.transfer += torch.nan_to_num(transfer.detach().double()).sum()
         self.samples += transfer.numel()
 
-    def read(self, world: World) -> dict[str, float]:
-        """Return the means since the last reading, over the samples of all processes, and start anew."""
+    def read(self, world: World, *, transfer: bool = True) -> dict[str, float]:
+        """Return the means since the last reading, over the samples of all processes, and start anew.
+
+        Args:
+            world: all processes.
+            transfer: whether somebody may have taught; else nothing is said of it.
+        """
         sums = torch.stack([self.loss, self.count, self.taught]).cpu()
         shards = world.gather((sums, float(self.transfer), self.samples))
         sums = torch.stack([shard[0] for shard in shards]).sum(0)
         samples = max(1, sum(shard[2] for shard in shards))
         loss, taught = (sums[0] / sums[1]).tolist(), (sums[2] / samples).tolist()
-        transfer = sum(shard[1] for shard in shards) / samples
         values = {f"loss/{name}": value for name, value in zip(self.names, loss, strict=True)}
-        values |= {f"taught/{name}": value for name, value in zip(self.names, taught, strict=True)}
-        values["transfer"] = transfer
+        if transfer:
+            values |= {f"taught/{name}": value for name, value in zip(self.names, taught, strict=True)}
+            values["transfer"] = sum(shard[1] for shard in shards) / samples
         self.reset()
         return values
 

@@ -23,6 +23,7 @@ from saliency.config.run import Run, Samples, Stage, Training
 from saliency.data.trained_on import KEY as TRAINED_ON
 from saliency.data.trained_on import checksums
 from saliency.distillation.base import check_heads, combine
+from saliency.distillation.control import TaskOnly
 from saliency.errors import InputError, nearest
 from saliency.io.weights import save_model
 from saliency.metrics.frame import lower_is_better
@@ -209,6 +210,7 @@ class Trainer:
         learners = self._learners(stage, state, progress)
         steps = self._steps(stage, progress.step)
         self.logbook.begin(stage.name, steps.total, progress.step, alone)
+        self.logbook.settings(self.run)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(progress.loss_scale, self.device) if self.run.train.precision == "fp16" else None
         self.recent = []
@@ -380,6 +382,7 @@ class Trainer:
         scale = None if self.loss_scale is None else self.loss_scale.value
         if scale is not None:
             norm = norm / scale
+        learner.norm = norm
         bad = (~torch.isfinite(norm)).float()
         learner.bad_steps.add_(1).mul_(bad)
         learner.skipped.add_(bad)
@@ -466,12 +469,14 @@ class Trainer:
         total: int,
     ) -> None:
         """Bring the running means to the host: the one place where the loop waits for the device."""
-        values = meter.read(self.world)
+        values = meter.read(self.world, transfer=not isinstance(stage.distiller, TaskOnly))
         for learner in learners:
             if learner.optimizer is None or learner.stopped:
                 continue
             self._log_skipped(stage, learner, progress)
             values[f"lr/{learner.name}"] = learner.optimizer.param_groups[0]["lr"]
+            if math.isfinite(norm := float(learner.norm)):
+                values[f"grad_norm/{learner.name}"] = norm
             progress.bad_steps[learner.name] = int(learner.bad_steps)
             progress.skipped[learner.name] = int(learner.skipped)
             if progress.bad_steps[learner.name] >= self.run.train.max_bad_steps:

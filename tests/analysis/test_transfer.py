@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from saliency.analysis import summary
-from saliency.analysis.plot import bars, colour_of
 from saliency.analysis.teacher_share import read_shares
 from saliency.analysis.transfer import Features, analyse
 from saliency.config.run import Learner, Run, Stage, Training
@@ -19,6 +18,7 @@ from saliency.distillation.bi_kd import BiKD
 from saliency.errors import InputError
 from saliency.io.weights import load_model
 from saliency.models.digits import CNNConfig, MLPConfig
+from saliency.report.plot import bars, colour_of
 from saliency.tasks.classification import ClassificationTask
 from saliency.tasks.saliency import SaliencyTask
 from saliency.testing import ToyData, ToyNetConfig

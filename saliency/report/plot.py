@@ -15,7 +15,13 @@ def colour_of(k: int) -> str:
     return COLOURS[k] if k < len(COLOURS) else f"hsl({47 * k % 360},70%,{30 + k % 4 * 10}%)"
 
 
-def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> str:
+def lines(
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    title: str,
+    x: str,
+    y: str,
+    marks: Mapping[str, float] | None = None,
+) -> str:
     """Return an SVG of one line per series.
 
     Args:
@@ -23,11 +29,12 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         title: above the plot.
         x: name of the x axis.
         y: name of the y axis.
+        marks: name -> x value from which on it holds, drawn as a line down the plot.
     """
     xs = [value for own, _ in series.values() for value in own] or [0.0]
     ys = [value for _, own in series.values() for value in own] or [0.0]
     frame = _Frame(min(xs), max(xs), min(0.0, *ys), max(ys))
-    parts = []
+    parts = [_mark(frame, name, position) for name, position in (marks or {}).items()]
     for k, (name, (own_x, own_y)) in enumerate(series.items()):
         points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(own_x, own_y, strict=True))
         colour = colour_of(k)
@@ -35,6 +42,13 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         parts.append(_key(k, name, colour))
     ticks = [(frame.x(v), f"{v:g}") for v in (min(xs), max(xs))]
     return _document(parts, frame, ticks, title, x, y)
+
+
+def stacked(plots: Sequence[str]) -> str:
+    """Return plots of this module one below the other, as one SVG."""
+    inner = "".join(plot.replace("<svg ", f'<svg y="{k * HEIGHT}" ', 1) for k, plot in enumerate(plots))
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT * len(plots)}" width="{WIDTH}" height="{HEIGHT * len(plots)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{inner}</svg>\n'
 
 
 def bars(groups: Mapping[str, Mapping[str, float]], title: str, y: str) -> str:
@@ -77,6 +91,12 @@ class _Frame:
 
     def y(self, value: float) -> float:
         return HEIGHT - BOTTOM - (value - self.y0) / (self.y1 - self.y0) * (HEIGHT - BOTTOM - TOP)
+
+
+def _mark(frame: _Frame, name: str, position: float) -> str:
+    x = frame.x(position)
+    line = f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="#bbb" stroke-dasharray="3 3"/>'
+    return f'{line}<text x="{x + 4:.1f}" y="{TOP + 10}" fill="#666">{escape(name)}</text>'
 
 
 def _key(row: int, name: str, colour: str) -> str:
