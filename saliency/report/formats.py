@@ -305,6 +305,8 @@ _TEX |= {
     "–": "--",
     "†": r"$\dagger$",
     "±": r"$\pm$",
+    "<": "$<$",
+    ">": "$>$",
     "[": "{[}",  # behind a line's end it would begin an option
     "*": "{*}",
 }

@@ -31,10 +31,11 @@ def lines(
         y: name of the y axis.
         marks: name -> x value from which on it holds, drawn as a line down the plot.
     """
-    xs = [value for own, _ in series.values() for value in own] or [0.0]
+    marks = marks or {}
+    xs = [value for own, _ in series.values() for value in own] + list(marks.values()) or [0.0]
     ys = [value for _, own in series.values() for value in own] or [0.0]
     frame = _Frame(min(xs), max(xs), min(0.0, *ys), max(ys))
-    parts = [_mark(frame, name, position) for name, position in (marks or {}).items()]
+    parts = [_mark(frame, name, position) for name, position in marks.items()]
     for k, (name, (own_x, own_y)) in enumerate(series.items()):
         points = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in zip(own_x, own_y, strict=True))
         colour = colour_of(k)

@@ -1,7 +1,6 @@
 """What a run came to, for whoever opens its folder: ``curves.svg`` and ``run.html``, made of its log."""
 
 import base64
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from saliency.metrics.frame import METRICS, lower_is_better
 from saliency.report.plot import lines, stacked
 from saliency.report.table_page import STYLE
 from saliency.runtime.distributed import is_main
-from saliency.training.logbook import EXAMPLES, LOG
+from saliency.training.logbook import EXAMPLES
+from saliency.training.run_log import LOG, read_log
 
 CURVES = "curves.svg"
 PAGE = "run.html"
@@ -71,13 +71,16 @@ def write_run_pages(run: Run, folder: Path, seeds: int = 1) -> list[Path]:
 
 
 def read_history(log: Path) -> History:
-    """Read the log of a run."""
+    """Read the log of a run.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
     values: dict[str, tuple[list[float], list[float]]] = {}
     best: dict[tuple[str, str], float] = {}
     begins: dict[str, float] = {}
     end = 0.0
-    for text in log.read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
+    for line in read_log(log):
         stage = line["stage"]
         begin = begins.setdefault(stage, end)
         end = max(end, begin + line["step"])

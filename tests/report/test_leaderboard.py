@@ -223,7 +223,7 @@ def test_latex_keeps_intervals_marks_protocol_and_sources(written):
         r"\\shortstack\{\\textbf\{0\.56\d\}\$\^\*\$\\\\\{\\scriptsize \[0\.5\d\d, 0\.5\d\d\]\}\}", best
     ), best
     assert r"\caption{toy: protocol canonical, 12 videos" in text
-    assert r"differs from '<chance>', paired sign-flip test" in text and r"{*}: differs" in text
+    assert r"differs from '$<$chance$>$', paired sign-flip test" in text and r"{*}: differs" in text
     assert re.search(r"tm\\_fi: control \$\\rightarrow\$ bi\\_kd & \\shortstack\{\$\+0\.010\$\$\^\*\$", text)
     assert "ViNet$^{1}$ & 0.511 & --" in text and "$^{1}$ a paper, Table 1." in text
 
