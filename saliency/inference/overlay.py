@@ -1,6 +1,7 @@
 """Show a saliency map on its frame."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -31,7 +32,7 @@ _ANCHORS = np.array(
 )
 
 
-_STRIP = 16 * 1024
+_STRIP = 32 * 1024
 """Pixels blended at once: few enough for a processor's cache."""
 
 _BY_OPENCV = {
@@ -87,6 +88,7 @@ class Overlay:
     palette: str = "heat"
     _keep: np.ndarray = field(init=False, repr=False, compare=False)
     _add: np.ndarray = field(init=False, repr=False, compare=False)
+    _add_planes: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 <= self.opacity <= 1 and 0 <= self.dimming <= 1):
@@ -99,6 +101,10 @@ class Overlay:
         # 16-bit fixed point with 8 fractional bits: the blend of a pixel is (frame * keep + add) / 256
         object.__setattr__(self, "_keep", np.rint(keep * 256).astype(np.uint16))
         object.__setattr__(self, "_add", np.floor(share[:, None] * colours(self.palette) * 256).astype(np.uint16))
+        # Black, which dimming adds to the frame, is not 0 in the planes; the half rounds.
+        black = (256 - self._keep - 256 * share) * _planes_of(np.zeros((1, 3)))
+        painted = share * 256 * _planes_of(colours(self.palette)) + black + 128
+        object.__setattr__(self, "_add_planes", painted.astype(np.uint16))
 
     def size(self, frame: tuple[int, int]) -> tuple[int, int]:
         """Return the frame's size: that of the pictures."""
@@ -116,16 +122,46 @@ class Overlay:
         """
         if frame.shape[:2] != density.shape:
             raise ValueError(f"frame {frame.shape[:2]} and map {density.shape} must be equally large")
-        level = to_grey(density, self.peak)  # (H, W)
-        picture = np.empty(frame.shape, dtype=np.uint8)
-        rows = max(1, _STRIP // frame.shape[1])
-        for top in range(0, frame.shape[0], rows):
-            strip = slice(top, top + rows)
-            blend = np.take(self._keep, level[strip])[:, :, None] * frame[strip]
-            blend += np.take(self._add, level[strip], axis=0)
-            blend >>= 8
-            picture[strip] = blend
+        level = cv2.merge([to_grey(density, self.peak)] * 3)  # (H, W, 3)
+        picture = np.empty_like(frame)
+        _blend(picture, frame, level, self._keep.reshape(1, 256, 1).repeat(3, axis=2), self._add[None])
         return picture
+
+    def paint_planes(self, planes: Sequence[np.ndarray], small: np.ndarray) -> None:
+        """Paint a map on the planes of a picture, in place: `paint` for half the numbers and no way back from RGB.
+
+        Mixing colours and turning them into Y, U, V can change places, so the pictures are those of `paint` but for
+        rounding: 0.5 levels of brightness on average, since `paint` rounds down. The map is scaled to levels of colour
+        at its own size and then enlarged, at most a level of 255 away.
+
+        Args:
+            planes: Y (H, W), U and V (H / 2, W / 2), uint8, BT.709, limited range; H and W even.
+            small: map (h, w) >= 0 of any size up to (H, W).
+        """
+        height, width = planes[0].shape
+        level = cv2.resize(to_grey(small, self.peak), (width, height), interpolation=cv2.INTER_LINEAR)
+        coarse = cv2.resize(level, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        for plane, levels, add in zip(planes, (level, coarse, coarse), self._add_planes, strict=True):
+            _blend(plane, plane, levels, self._keep[None], add[None])
+
+
+def _blend(picture: np.ndarray, frame: np.ndarray, level: np.ndarray, keep: np.ndarray, add: np.ndarray) -> None:
+    """Write (frame * keep + add) / 256 into `picture`, with the factors of each level, in strips."""
+    rows = max(1, _STRIP // frame.shape[1])
+    for top in range(0, frame.shape[0], rows):
+        strip = slice(top, top + rows)
+        blend = cv2.LUT(level[strip], keep)
+        blend *= frame[strip]
+        blend += cv2.LUT(level[strip], add)
+        blend >>= 8
+        picture[strip] = blend
+
+
+def _planes_of(colour: np.ndarray) -> np.ndarray:
+    """Y, U, V (3, N) of RGB colours (N, 3) in [0, 255], as BT.709 defines them for limited range."""
+    red, green, blue = (colour / 255).T
+    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return np.stack([16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748])
 
 
 def side_by_side(*pictures: np.ndarray) -> np.ndarray:

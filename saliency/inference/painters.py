@@ -4,8 +4,9 @@ Every painter, `saliency.inference.overlay.Overlay` among them, turns a frame an
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -26,6 +27,15 @@ class Painter(Protocol):
 
     def paint(self, frame: np.ndarray, density: np.ndarray) -> np.ndarray:
         """Return the picture, uint8 (H', W', 3), of a frame uint8 (H, W, 3) RGB and its map (H, W) >= 0."""
+        ...
+
+
+@runtime_checkable
+class PlanePainter(Protocol):
+    """A painter that can also paint on a picture as films store it, which is faster."""
+
+    def paint_planes(self, planes: Sequence[np.ndarray], small: np.ndarray) -> None:
+        """Paint a map (h, w) >= 0, no larger than the picture, on Y (H, W), U and V (H / 2, W / 2), in place."""
         ...
 
 

@@ -1,8 +1,9 @@
 """Turn a video and a predictor into an overlay video and files of maps, in one pass and bounded memory."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from saliency.errors import InputError
 from saliency.inference.model import NOT_FINITE
 from saliency.inference.outputs import Outputs, open_maps, open_picture, varying_times
 from saliency.inference.overlay import Overlay
-from saliency.inference.painters import Painter
+from saliency.inference.painters import Painter, PlanePainter
 from saliency.inference.predictor import Frames
 from saliency.io.behind import Behind
 from saliency.io.frames import FrameSource
@@ -110,13 +111,17 @@ def render(
             if not bool(small.isfinite().all()):
                 raise InputError(NOT_FINITE.format(number))
             frame = tap.take(number)
-            if maps is not None or pictures is not None:
+            time = None if times is None else float(times[number])
+            on_planes = _on_planes(pictures, painter, small.shape)
+            density = None
+            if maps is not None or (pictures is not None and not on_planes):
                 density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
-                if pictures is not None:
-                    time = None if times is None else float(times[number])
-                    painting.do(_paint, pictures, painter, frame, density, time)
-                if maps is not None:
-                    mapping.do(maps.write, number, density)
+            if maps is not None:
+                mapping.do(maps.write, number, density)
+            if on_planes:
+                painting.do(pictures.write, frame, time, partial(painter.paint_planes, small=small.numpy()))
+            elif pictures is not None:
+                painting.do(_paint, pictures, painter, frame, density, time)
             done += 1
             on_frame(Seen(number=number, frame=frame, map=small.numpy()))
         painting.finish()
@@ -133,6 +138,12 @@ def render(
         maps=None if maps is None or not done else outputs.maps if whole else maps.partial,
         problem=problem,
     )
+
+
+def _on_planes(pictures: VideoWriter | PictureWriter | None, painter: Painter, small: Sequence[int]) -> bool:
+    """Whether a map of that size (h, w) can be painted on the planes of a film."""
+    fits = isinstance(pictures, VideoWriter) and small[0] <= pictures.size[0] and small[1] <= pictures.size[1]
+    return fits and isinstance(painter, PlanePainter)
 
 
 def _paint(

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from av.audio import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from saliency.errors import InputError
@@ -149,12 +150,18 @@ class VideoWriter:
             raise ValueError(f"{self.path} is closed")
         return self._container
 
-    def write(self, frame: np.ndarray, time: float | None = None) -> None:
+    def write(
+        self,
+        frame: np.ndarray,
+        time: float | None = None,
+        paint: Callable[[Sequence[np.ndarray]], None] | None = None,
+    ) -> None:
         """Append a frame, uint8 (H, W, 3) RGB.
 
         Args:
             frame: the picture.
             time: seconds after the first frame, growing; given if and only if the rate is variable.
+            paint: changes the picture as it is stored: its planes Y (H, W), U and V (H / 2, W / 2), H and W even.
 
         Raises:
             InputError: the disk is full or the file cannot be written.
@@ -177,6 +184,8 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
+        if paint is not None:
+            paint([_pixels(plane) for plane in picture.planes])
         picture.pts, picture.time_base = pts, self._time_base
         try:
             container.mux(self._stream.encode(picture))
@@ -262,6 +271,11 @@ class VideoWriter:
             return np.ascontiguousarray(frame)
         down, right = self.stored_size[0] - self.size[0], self.stored_size[1] - self.size[1]
         return np.pad(frame, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+def _pixels(plane: VideoPlane) -> np.ndarray:
+    """View a plane as uint8 (H, W)."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 class _Sound:

@@ -1,9 +1,13 @@
 """Overlays colour what is attended and leave the rest alone."""
 
+import av
+import cv2
 import numpy as np
 import pytest
+from av.video.reformatter import ColorRange, Colorspace
 
 from saliency.inference.overlay import Overlay, colours, side_by_side
+from saliency.io.video_writer import _pixels
 
 FRAME = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 
@@ -57,3 +61,27 @@ def test_wrong_arguments():
 
 def test_side_by_side():
     np.testing.assert_array_equal(side_by_side(FRAME, FRAME)[:, 16:], FRAME)
+
+
+@pytest.mark.parametrize("palette", ["heat", "jet", "grey"])
+def test_painting_planes_is_painting_rgb(palette):
+    """FFmpeg turns what `paint` makes into the planes that `paint_planes` makes, but for rounding."""
+    rng = np.random.default_rng(0)
+    frame = cv2.resize(rng.integers(0, 256, (9, 16, 3), dtype=np.uint8), (320, 180))
+    small = cv2.GaussianBlur(rng.random((36, 64), dtype=np.float32), (0, 0), 3)
+    small -= small.min()
+    overlay = Overlay(palette=palette)
+
+    def planes(picture):
+        stored = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        return [plane.copy() for plane in map(_pixels, stored.planes)]
+
+    wanted = planes(overlay.paint(frame, cv2.resize(small, (320, 180))))
+    found = planes(frame)
+    overlay.paint_planes(found, small)
+    for plane, expected in zip(found, wanted, strict=True):
+        apart = np.abs(plane.astype(int) - expected)
+        assert apart.mean() < 0.7
+        assert apart.max() <= 4
