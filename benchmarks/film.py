@@ -22,8 +22,9 @@ from torch import Tensor
 
 from saliency.commands.main import exit_with
 from saliency.inference.outputs import outputs_in
+from saliency.inference.predictor import Frames
 from saliency.inference.render import render
-from saliency.io.frames import FrameSource, open_frames
+from saliency.io.frames import open_frames
 from saliency.io.video_writer import VideoWriter
 from saliency.runtime.environment import environment
 
@@ -38,7 +39,7 @@ class Drifting:
         spots = [np.exp(-((rows - 80 - i) ** 2 + (columns - 100 - 3 * i) ** 2) / 1800) for i in range(64)]
         self._maps = [torch.from_numpy(spot.astype(np.float32)) for spot in spots]
 
-    def maps(self, source: FrameSource) -> Iterator[tuple[int, Tensor]]:
+    def maps(self, source: Frames) -> Iterator[tuple[int, Tensor]]:
         """Yield the map of each frame."""
         for number, _ in enumerate(source.iterate()):
             yield number, self._maps[number % len(self._maps)]

@@ -1,7 +1,7 @@
 """Turn a video and a predictor into an overlay video and files of maps, in one pass and bounded memory."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -112,16 +112,17 @@ def render(
                 raise InputError(NOT_FINITE.format(number))
             frame = tap.take(number)
             time = None if times is None else float(times[number])
-            on_planes = _on_planes(pictures, painter, small.shape)
+            fits = small.shape[0] <= source.size[0] and small.shape[1] <= source.size[1]
             density = None
-            if maps is not None or (pictures is not None and not on_planes):
-                density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
-            if maps is not None:
-                mapping.do(maps.write, number, density)
-            if on_planes:
+            if fits and isinstance(pictures, VideoWriter) and isinstance(painter, PlanePainter):
                 painting.do(pictures.write, frame, time, partial(painter.paint_planes, small=small.numpy()))
             elif pictures is not None:
+                density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
                 painting.do(_paint, pictures, painter, frame, density, time)
+            if maps is not None:
+                if density is None:
+                    density = resize_map(small, source.size).clamp_(min=0).numpy()
+                mapping.do(maps.write, number, density)
             done += 1
             on_frame(Seen(number=number, frame=frame, map=small.numpy()))
         painting.finish()
@@ -138,12 +139,6 @@ def render(
         maps=None if maps is None or not done else outputs.maps if whole else maps.partial,
         problem=problem,
     )
-
-
-def _on_planes(pictures: VideoWriter | PictureWriter | None, painter: Painter, small: Sequence[int]) -> bool:
-    """Whether a map of that size (h, w) can be painted on the planes of a film."""
-    fits = isinstance(pictures, VideoWriter) and small[0] <= pictures.size[0] and small[1] <= pictures.size[1]
-    return fits and isinstance(painter, PlanePainter)
 
 
 def _paint(

@@ -275,7 +275,7 @@ class VideoWriter:
 
 def _pixels(plane: VideoPlane) -> np.ndarray:
     """View a plane as uint8 (H, W)."""
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
 
 
 class _Sound:
