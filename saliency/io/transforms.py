@@ -9,6 +9,8 @@ same two passes run in float32, each rounded to whole levels: within 1 level, 99
 
 from collections.abc import Sequence
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -56,11 +58,24 @@ def normalise(frames: Tensor, mean: Sequence[float], std: Sequence[float], chann
         std: of each channel.
         channel: the axis of the channels, counted from the end.
     """
+    levels = torch.arange(256, dtype=torch.float32, device=frames.device)
+    centre = torch.tensor(mean, dtype=torch.float32, device=frames.device)[:, None]
+    spread = torch.tensor(std, dtype=torch.float32, device=frames.device)[:, None]
+    if frames.device.type == "cpu" and frames.dtype == torch.uint8:
+        return _looked_up(frames, levels.div_(255).sub(centre).div_(spread), channel)
     shape = (3, *(1,) * (-channel - 1))
-    centre = torch.tensor(mean, dtype=torch.float32, device=frames.device).view(shape)
-    spread = torch.tensor(std, dtype=torch.float32, device=frames.device).view(shape)
     values = frames.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    return values.div_(255).sub_(centre).div_(spread)
+    return values.div_(255).sub_(centre.view(shape)).div_(spread.view(shape))
+
+
+def _looked_up(frames: Tensor, table: Tensor, channel: int) -> Tensor:
+    """Replace each level of a channel by its entry in `table` (3, 256): one pass instead of four."""
+    values = torch.empty(frames.shape, dtype=torch.float32)
+    for levels, found, entries in zip(frames.unbind(channel), values.unbind(channel), table.numpy(), strict=True):
+        planes, out = levels.numpy(), found.numpy()  # (..., h, w), views
+        for plane in np.ndindex(planes.shape[:-2]):
+            cv2.LUT(planes[plane], entries, dst=out[plane])
+    return values
 
 
 def make_clip(frames: Tensor, spec: InputSpec, dtype: torch.dtype = torch.float32) -> Tensor:
