@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from saliency.attention.crop import CropPath, Window, find_path
-from saliency.attention.cuts import CutFinder
 from saliency.attention.doubt import Doubt, DoubtMeter, Judge
 from saliency.attention.focus import Focus, as_shares, measure
 from saliency.attention.regions import Region, RegionMeter, RegionSummary, Share, summarise
 from saliency.attention.thumbnails import choose, look
+from saliency.io.cuts import CutFinder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

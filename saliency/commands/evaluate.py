@@ -14,7 +14,10 @@ from saliency.commands.arguments import parse
 from saliency.errors import InputError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from saliency.evaluation.contenders import Contenders
+    from saliency.evaluation.over_time import OverTime
     from saliency.evaluation.protocols import Protocol
     from saliency.evaluation.result import Result
     from saliency.runtime.distributed import World
@@ -131,6 +134,7 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     from saliency.evaluation import parquet
     from saliency.evaluation.contenders import compared_with
     from saliency.evaluation.dataset_run import Workers, evaluate_dataset, slug
+    from saliency.evaluation.over_time import over_time, recorded, write_table
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
     from saliency.preparation.catalogue import choose
@@ -153,6 +157,8 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
         baseline=compared_with(protocol, chosen.data),
     )
     workers = Workers(processes=arguments.processes, world=world)
+    if arguments.every == 1 and arguments.processes == 1 and world.size == 1:  # one process sees every map
+        sources = recorded(sources)
     with progress_bar(chosen.title, shown=world.main) as bar:
         results = evaluate_dataset(
             sources, videos, arguments.out, settings, workers=workers, restart=arguments.restart, progress=bar.reach
@@ -160,6 +166,10 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     if results is None:
         return 0
     show(results)
+    if moving := over_time(sources, videos):
+        show_over_time(moving)
+    for name, scores in moving.items():
+        write_table(arguments.out / slug(name) / "over_time.csv", scores)
     for result in results if arguments.per_frame == "parquet" else ():
         print(f"per frame: {parquet.write(result, arguments.out / slug(result.name))}")
     if arguments.gallery:
@@ -168,6 +178,32 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
             print(f"gallery: {page}")
     print(f"results: {arguments.out}")
     return 0
+
+
+def show_over_time(moving: "Mapping[str, Mapping[str, OverTime]]") -> None:
+    """Print how the maps of each predictor move."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    from saliency.evaluation.over_time import mean
+    from saliency.report.formats import number
+
+    table = Table(title="over time (docs/metrics.md): flicker, frames late after cuts and at new places", box=SIMPLE)
+    for column in ("predictor", "flicker", "viewers' flicker", "late after cuts", "late at new places", "missed"):
+        table.add_column(column, justify="left" if column == "predictor" else "right")
+    for name, scores in moving.items():
+        videos = list(scores.values())
+        after_cuts = [late for video in videos for late in video.lags]
+        places = [late for video in videos for late in video.notices]
+        flickers = (mean([video.flicker for video in videos]), mean([video.viewers_flicker for video in videos]))
+        table.add_row(
+            name,
+            *(number(value) for value in flickers),
+            *(f"{number(mean(late))} ({len(late)})" if late else "–" for late in (after_cuts, places)),
+            f"{sum(late != late for late in places)} of {len(places)}",
+        )
+    Console(markup=False).print(table)
 
 
 def export(arguments: Arguments, contenders: "Contenders", world: "World") -> int:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from saliency.attention.cuts import CutFinder
 from saliency.data.video import AnnotatedVideo
-from saliency.evaluation.map_source import MapSource
+from saliency.evaluation.map_source import MapSource, OwnTruth
 from saliency.io.atomic import write_atomic
+from saliency.io.cuts import CutFinder
 
 GRID = (18, 32)
 """(rows, columns) of the coarse densities."""
@@ -162,20 +162,29 @@ class Recorded:
             kept.append(pooled(pred))
             yield frame, pred
 
-    def over_time(self, videos: Sequence[AnnotatedVideo]) -> dict[str, OverTime]:
-        """How its maps moved in each video of which every frame has passed by."""
-        found = {}
-        for video in videos:
-            maps = np.array(self.seen.get(video.id, []))
-            if len(maps) == video.num_frames:
-                cuts, truth = _facts(video)
-                found[video.id] = OverTime(
-                    flicker=flicker(maps, cuts),
-                    viewers_flicker=flicker(truth, cuts),
-                    lags=tuple(lags(maps, truth, cuts)),
-                    notices=tuple(notices(maps, truth)),
-                )
-        return found
+
+def over_time(sources: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) -> dict[str, dict[str, OverTime]]:
+    """Name of each `Recorded` source -> video -> how its maps moved, of videos whose every frame passed by."""
+    found: dict[str, dict[str, OverTime]] = {source.name: {} for source in sources if isinstance(source, Recorded)}
+    for video in videos:
+        whole = [s for s in sources if isinstance(s, Recorded) and len(s.seen.get(video.id, ())) == video.num_frames]
+        if not whole or video.num_frames < 2:
+            continue
+        cuts, truth = _facts(video)
+        for source in whole:
+            maps = np.array(source.seen[video.id])
+            found[source.name][video.id] = OverTime(
+                flicker=flicker(maps, cuts),
+                viewers_flicker=flicker(truth, cuts),
+                lags=tuple(lags(maps, truth, cuts)),
+                notices=tuple(notices(maps, truth)),
+            )
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def recorded(sources: Sequence[MapSource]) -> list[MapSource]:
+    """The same sources, their maps remembered; those that hold viewers out of the ground truth stay as they are."""
+    return [source if isinstance(source, OwnTruth) else Recorded(source) for source in sources]
 
 
 def write_table(path: Path, scores: Mapping[str, OverTime]) -> None:

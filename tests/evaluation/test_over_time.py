@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from saliency.evaluation.baselines import FixedMap
-from saliency.evaluation.over_time import GRID, WINDOW, Recorded, flicker, lags, notices, pooled, write_table
+from saliency.evaluation.over_time import GRID, WINDOW, Recorded, flicker, lags, notices, over_time, pooled, write_table
 
 H, W = GRID
 
@@ -71,14 +71,14 @@ def test_maps_are_remembered_as_they_pass(gaze_video, tmp_path):
     frames = range(video.num_frames)
     assert [frame for frame, _ in recorded.maps(video, frames)] == list(frames)
     assert (recorded.name, recorded.metadata) == ("m", {"k": 1})
-    scores = recorded.over_time([video])
+    scores = over_time([recorded], [video])["m"]
     assert scores["001"].flicker == 0 and scores["001"].viewers_flicker > 0
     write_table(tmp_path / "over_time.csv", scores)
     with (tmp_path / "over_time.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["video"], float(row["flicker"]), row["lag"], row["cuts"]) == ("001", 0, "", "0")
     list(recorded.maps(video, [0, 2]))  # not all frames: nothing can be said
-    assert recorded.over_time([video]) == {}
+    assert over_time([recorded], [video]) == {}
 
 
 def test_pooling_keeps_the_share():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from saliency.attention.cuts import CutFinder
+from saliency.io.cuts import CutFinder
 
 
 def scene(seed, size=(72, 128)):

@@ -9,7 +9,7 @@ A frame begins a new scene when its small picture (32x18 pixels, or 18x32) diffe
   flash is no cut.
 
 Dissolves and fades are slow and are not found. The thresholds were set on drawn scenes with known cuts (see
-`tests/attention/test_cuts.py` for what is found and what is not).
+`tests/io/test_cuts.py` for what is found and what is not).
 """
 
 from array import array
