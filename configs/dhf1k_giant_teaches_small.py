@@ -2,7 +2,7 @@
 
 After a first stage apart, three ways on from the same weights: further training (control), the giant as it was teaches
 ViNet-S (KD), and both teach each other (Bi-KD). ``dhf1k_giant_teaches_small:videomae`` and ``:dinov3`` take other
-giants; mind their licences (saliency/models/foundation.py). Settings: saliency/recipes/foundation.py.
+giants; mind their licences (saliency/models/foundation.py). Settings: saliency/recipes/giants.py.
 """
 
 from typing import Literal
@@ -12,7 +12,7 @@ from saliency.data.clips import SaliencyClips
 from saliency.data.targets import BI_KD_DHF1K
 from saliency.datasets.dhf1k import DHF1K
 from saliency.models.foundation import DINOv3, FoundationConfig, VideoMAE
-from saliency.recipes.foundation import Lengths, giant_teaches_small, tuned
+from saliency.recipes.giants import Lengths, giant_teaches_small, tuned
 from saliency.recipes.saliency import learner
 from saliency.report.transfer_report import TransferReport
 from saliency.types import InputSpec

@@ -9,7 +9,7 @@ from saliency.data.clips import SaliencyClips
 from saliency.data.targets import BI_KD_DHF1K
 from saliency.datasets.dhf1k import DHF1K
 from saliency.models.foundation import FoundationConfig
-from saliency.recipes.foundation import tuned
+from saliency.recipes.giants import tuned
 from saliency.report.transfer_report import TransferReport
 from saliency.tasks.saliency import SaliencyTask
 

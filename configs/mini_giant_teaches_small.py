@@ -8,7 +8,7 @@ from saliency.configs.mini_tmfi_vinet import VINET_S
 from saliency.data.clips import SaliencyClips
 from saliency.datasets.mini import Mini
 from saliency.models.foundation import VJEPA2, FoundationConfig
-from saliency.recipes.foundation import Lengths, giant_teaches_small
+from saliency.recipes.giants import Lengths, giant_teaches_small
 from saliency.report.transfer_report import TransferReport
 from saliency.types import InputSpec
 
