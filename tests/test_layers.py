@@ -17,7 +17,6 @@ SAME_SUBJECT = {
     "saliency": "a task and its recipes",
     "teaching": "a study and its recipes",
     "digits": "small images and the models of them",
-    "foundation": "models and their recipes",
     "ensemble": "the mean of several models, as a teacher and as a model",
     "export": "the work and its command",
     "leaderboard": "the work and its command",
