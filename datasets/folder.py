@@ -21,9 +21,10 @@ import json
 import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,30 @@ class Inventory:
         """Say in a line each what is left out, and why."""
         lines = [f"{self.root / 'videos' / name}: left out, lacks {what}" for name, what in self.lacking.items()]
         return lines + [f"{path}: belongs to no video in {self.root / 'videos'}" for path in self.stray]
+
+    def named(self, splits: Mapping[str, str]) -> dict[str, list[str]]:
+        """Return the videos of each split, of those that are ready.
+
+        Args:
+            splits: as in `Folder.splits`.
+
+        Raises:
+            InputError: a video is not there, has no ground truth, or belongs to two splits.
+        """
+        folder = Folder(root=self.root, splits=dict(splits))
+        there = (*self.ready, *self.lacking)
+        found: dict[str, list[str]] = {}
+        for split, text in splits.items():
+            for word in (each.strip() for each in text.split(",")):
+                if word in self.lacking:
+                    raise InputError(
+                        f"{self.root / 'videos' / word}: lacks {self.lacking[word]}; it cannot be in {split}"
+                    )
+            found[split] = [name for name in folder.chosen(split, there) if name in self.ready]
+        for first, second in combinations(found, 2):
+            if both := next((name for name in found[first] if name in found[second]), None):
+                raise InputError(f"--splits: video {both} is in {first} and in {second}; name it once")
+        return found
 
 
 def inventory(root: Path) -> Inventory:

@@ -195,7 +195,7 @@ def evaluate(
     from saliency.evaluation.dataset_run import evaluate_dataset
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
-    from saliency.preparation.catalogue import choose
+    from saliency.preparation.picking import choose
 
     named = models if isinstance(models, Mapping) else {"": models}
     loaded = {name: m if isinstance(m, Model) else load_model(m) for name, m in named.items()}

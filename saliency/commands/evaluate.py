@@ -16,6 +16,7 @@ from saliency.errors import InputError, nearest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from saliency.data.video import AnnotatedVideo
     from saliency.evaluation.contenders import Contenders
     from saliency.evaluation.over_time import OverTime
     from saliency.evaluation.protocols import Protocol
@@ -29,7 +30,10 @@ class Arguments:
 
     Attributes:
         data: a data set by name (mini, real, dhf1k, hollywood2, ucf_sports, ...), or a folder of your own with
-            videos/ and maps/, fixations/ or gaze/ (see docs/datasets.md).
+            videos/ and maps/, fixations/ or gaze/ (see docs/datasets.md): scored with the default model, the centre
+            prior, viewers and pages of frames, unless others are named.
+        splits: the videos of a split in place of all, e.g. test=a,b train=c* or val=601-605 train=1-20: for partial
+            downloads and folders of your own.
         split: which split; default val of dhf1k, else test.
         root: folder of the data set; default its environment variable, such as DHF1K_ROOT.
         weights: models by name, or weights saved by this project or published, FILE or NAME=FILE.
@@ -52,7 +56,8 @@ class Arguments:
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
-        gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none.
+        gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none. Default: 3 for
+            a folder of your own, else 0.
         gallery_metric: orders the frames of that page.
         export: instead of scoring, write what organisers score, and check it: dhf1k-test the maps of DHF1K's test
             videos, videos a grey video for each video, as AIM 2024, NTIRE 2026 and CrowdSAL want it.
@@ -60,6 +65,7 @@ class Arguments:
 
     data: str = "mini"
     split: str | None = None
+    splits: tuple[str, ...] = ()
     root: Path | None = None
     weights: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
@@ -88,7 +94,7 @@ class Arguments:
     device: str = "auto"
     batch_size: int = 8
     count_bad: bool = False
-    gallery: int = 0
+    gallery: int | None = None
     gallery_metric: str = "cc"
     export: Literal["dhf1k-test", "videos"] | None = None
 
@@ -131,13 +137,16 @@ def main(words: Sequence[str]) -> int:
 
 def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> int:
     """Score what the arguments name."""
+    from saliency.commands.splits import parse_splits
+    from saliency.datasets.folder import Folder
     from saliency.evaluation import parquet
     from saliency.evaluation.contenders import compared_with
     from saliency.evaluation.dataset_run import Workers, evaluate_dataset, slug
     from saliency.evaluation.over_time import over_time, recorded, write_table
+    from saliency.evaluation.others_prior import OthersPrior
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
-    from saliency.preparation.catalogue import choose
+    from saliency.preparation.picking import choose
     from saliency.report.gallery import write_galleries
     from saliency.runtime.progress import progress_bar
 
@@ -145,21 +154,28 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     if arguments.shuffled is not None:
         protocol = protocol.with_shuffled(arguments.shuffled)
     check(arguments, protocol)
-    chosen = choose(arguments.data, root=arguments.root, split=arguments.split)
+    splits = parse_splits(arguments.splits)
+    chosen = choose(arguments.data, root=arguments.root, split=arguments.split, splits=splits)
     videos = chosen.videos()
+    gallery = arguments.gallery
+    if isinstance(chosen.data, Folder):
+        contenders, gallery = usual(contenders, videos), 3 if gallery is None else gallery
     sources = contenders.sources(chosen.data, videos, world.device)
+    title = chosen.title
+    if any(isinstance(source, OthersPrior) for source in sources):
+        title += " (centre prior of the other videos)" if len(videos) > 1 else " (fixed centre prior)"
     settings = EvaluationSettings(
         protocol=protocol,
         every=arguments.every,
         seed=arguments.seed,
-        dataset=chosen.title,
+        dataset=title,
         on_bad="count" if arguments.count_bad else "raise",
         baseline=compared_with(protocol, chosen.data),
     )
     workers = Workers(processes=arguments.processes, world=world)
     if arguments.every == 1 and arguments.processes == 1 and world.size == 1:  # one process sees every map
         sources = recorded(sources)
-    with progress_bar(chosen.title, shown=world.main) as bar:
+    with progress_bar(title, shown=world.main) as bar:
         results = evaluate_dataset(
             sources, videos, arguments.out, settings, workers=workers, restart=arguments.restart, progress=bar.reach
         )
@@ -172,8 +188,8 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
         write_table(arguments.out / slug(name) / "over_time.csv", scores)
     for result in results if arguments.per_frame == "parquet" else ():
         print(f"per frame: {parquet.write(result, arguments.out / slug(result.name))}")
-    if arguments.gallery:
-        ranked = {"n": arguments.gallery, "metric": arguments.gallery_metric}
+    if gallery:
+        ranked = {"n": gallery, "metric": arguments.gallery_metric}
         for page in write_galleries(results, sources, videos, arguments.out, **ranked):
             print(f"gallery: {page}")
     print(f"results: {arguments.out}")
@@ -206,11 +222,24 @@ def show_over_time(moving: "Mapping[str, Mapping[str, OverTime]]") -> None:
     Console(markup=False).print(table)
 
 
+def usual(contenders: "Contenders", videos: "Sequence[AnnotatedVideo]") -> "Contenders":
+    """Return what a folder of your own is scored with where nothing is named: the default model, floor and viewers."""
+    from dataclasses import replace
+
+    from saliency.inference.zoo import list_models
+
+    if contenders.weights or contenders.maps or contenders.baselines:
+        return contenders
+    told_apart = all(video.observers() is not None for video in videos)
+    viewers = ("one-observer", "other-observers") if told_apart else ()
+    return replace(contenders, weights=(list_models()[0].name,), baselines=("centre-prior", *viewers))
+
+
 def export(arguments: Arguments, contenders: "Contenders", world: "World") -> int:
     """Write and check submissions."""
     from saliency.evaluation.submission import submit
     from saliency.evaluation.video_submission import submit_videos
-    from saliency.preparation.catalogue import choose
+    from saliency.preparation.picking import choose
     from saliency.runtime.progress import progress_bar
 
     if arguments.export == "videos":
@@ -242,7 +271,7 @@ def check(arguments: Arguments, protocol: "Protocol") -> None:
     """
     from saliency.evaluation import parquet
 
-    for name, value, least in (("batch-size", arguments.batch_size, 1), ("gallery", arguments.gallery, 0)):
+    for name, value, least in (("batch-size", arguments.batch_size, 1), ("gallery", arguments.gallery or 0, 0)):
         if value < least:
             raise InputError(f"--{name} must be at least {least}, got {value}")
     metric, known = arguments.gallery_metric, protocol.metrics

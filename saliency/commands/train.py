@@ -29,7 +29,8 @@ class Arguments:
             vinet_s, vinet_a, tmfi_net.
         from_: with --data: adapt these weights, default or what --weights takes elsewhere, in a few small steps; the
             mean of the weights before and after is kept.
-        splits: with --data: names of videos, e.g. train=a,b val=c*; every fifth is validated on otherwise.
+        splits: videos by name, e.g. train=a,b val=c*, or train=1-20 val=601-605 of DHF1K: parts of a data set; with
+            --data every fifth is validated on otherwise.
         out: folder of the run; default runs/NAME.
         resume: go on with what the folder holds.
         force: resume although the config has changed.
@@ -107,8 +108,11 @@ def chosen_run(arguments: Arguments) -> "tuple[Run, Sequence[str]]":
     Raises:
         InputError: neither a config nor a folder is named, or both.
     """
+    from saliency.commands.splits import parse_splits
+
+    splits = parse_splits(arguments.splits)
     if arguments.data is None:
-        for name, value in (("model", arguments.model), ("from", arguments.from_), ("splits", arguments.splits)):
+        for name, value in (("model", arguments.model), ("from", arguments.from_)):
             if value:
                 raise InputError(
                     f"--{name} goes with --data FOLDER; in a config it is a setting (--options lists them)"
@@ -116,16 +120,16 @@ def chosen_run(arguments: Arguments) -> "tuple[Run, Sequence[str]]":
         if arguments.config is None:
             raise InputError("name a config (mini_tmfi_vinet), or a folder of your own with --data FOLDER")
         from saliency.config.load import load_run
+        from saliency.recipes.parts import with_splits
 
-        return load_run(arguments.config), arguments.set
+        run = load_run(arguments.config)
+        return (with_splits(run, splits) if splits else run), arguments.set
     # without a config the first change stands in its place
     changes = (*([] if arguments.config is None else [str(arguments.config)]), *arguments.set)
     if config := next((word for word in changes if "=" not in word), None):
         raise InputError(f"give a config ({config}) or --data {arguments.data}, not both")
-    from saliency.commands.splits import parse_splits
     from saliency.recipes.own_data import own_run
 
-    splits = parse_splits(arguments.splits)
     return own_run(arguments.data, model=arguments.model, start=arguments.from_, splits=splits), changes
 
 

@@ -76,25 +76,40 @@ def centre_prior(train: Sequence[AnnotatedVideo], *, every: int = 10, name: str 
     Raises:
         InputError: the videos have no fixations.
     """
-    sums = np.zeros(6)  # weights, x, y, xx, yy, xy
-    for video in train:
-        points = []
-        for frame in range(0, video.num_frames, every):
-            fixations = video.fixations(frame)
-            points.append((np.argwhere(fixations) + 0.5) / np.array(fixations.shape))
-        joined = np.concatenate(points)
-        if len(joined):
-            y, x = joined.T
-            sums += [1.0, x.mean(), y.mean(), (x * x).mean(), (y * y).mean(), (x * y).mean()]
+    sums = sum((moments(video, every) for video in train), np.zeros(6))
     if not sums[0]:
         raise InputError(f"none of the {len(train)} training videos has a fixation; take annotated training videos")
+    mean, covariance = of_moments(sums)
+    fitted = {"mean_xy": mean.tolist(), "covariance": covariance.tolist(), "videos": len(train), "every": every}
+    return FixedMap(name=name, map=gaussian(mean, covariance), metadata=fitted)
+
+
+def moments(video: AnnotatedVideo, every: int) -> np.ndarray:
+    """Return 1 and the means of x, y, xx, yy, xy of a video's fixations, relative to the image; zeros without any."""
+    points = []
+    for frame in range(0, video.num_frames, every):
+        fixations = video.fixations(frame)
+        points.append((np.argwhere(fixations) + 0.5) / np.array(fixations.shape))
+    joined = np.concatenate(points)
+    if not len(joined):
+        return np.zeros(6)
+    y, x = joined.T
+    return np.array([1.0, x.mean(), y.mean(), (x * x).mean(), (y * y).mean(), (x * y).mean()])
+
+
+def of_moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean x, y (2,) and the covariance (2, 2) of summed `moments`."""
     _, mx, my, xx, yy, xy = sums / sums[0]
     covariance = np.array([[xx - mx * mx, xy - mx * my], [xy - mx * my, yy - my * my]]) + 1e-6 * np.eye(2)
+    return np.array([mx, my]), covariance
+
+
+def gaussian(mean: np.ndarray, covariance: np.ndarray) -> Tensor:
+    """Return a Gaussian over the image, float32 of `GRID` with peak 1; mean x, y and covariance relative to it."""
     rows, columns = np.indices(GRID)
-    away = np.stack([(columns + 0.5) / GRID[1] - mx, (rows + 0.5) / GRID[0] - my])  # (2, h, w)
+    away = np.stack([(columns + 0.5) / GRID[1] - mean[0], (rows + 0.5) / GRID[0] - mean[1]])  # (2, h, w)
     exponent = np.einsum("ihw,ij,jhw->hw", away, np.linalg.inv(covariance), away)
-    fitted = {"mean_xy": [mx, my], "covariance": covariance.tolist(), "videos": len(train), "every": every}
-    return FixedMap(name=name, map=torch.from_numpy(np.exp(-exponent / 2)).float(), metadata=fitted)
+    return torch.from_numpy(np.exp(-exponent / 2)).float()
 
 
 def mean_train_map(train: Sequence[AnnotatedVideo], *, every: int = 10, name: str = "mean train map") -> FixedMap:

@@ -1,6 +1,7 @@
 """What is scored, from the words that name it: weights, folders of maps, baselines."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,13 @@ from saliency.evaluation.baselines import (
     mean_train_map,
 )
 from saliency.evaluation.map_source import FixedMap, MapSource
+from saliency.evaluation.others_prior import OthersPrior
 from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.spectral_residual import SpectralResidual
 from saliency.inference.zoo import open_model, resolve
 from saliency.metrics.frame import METRICS
+
+log = logging.getLogger(__name__)
 
 Baseline = Literal[
     "centre-prior", "mean-train-map", "chance", "one-observer", "other-observers", "spectral-residual", "appearance"
@@ -73,7 +77,7 @@ class Contenders:
             if not Path(place).is_dir():
                 raise InputError(f"{place} is no folder; --maps takes FOLDER or NAME=FOLDER")
             sources.append(MapFolder(name=name, root=Path(place), only=videos[0].id if len(videos) == 1 else None))
-        sources += [self._baseline(name, data, device) for name in self.baselines]
+        sources += [self._baseline(name, data, videos, device) for name in self.baselines]
         if not sources:
             raise InputError("nothing to score; name --weights, --maps or --baselines")
         return sources
@@ -92,7 +96,9 @@ class Contenders:
             trained_on=trained_on(loaded.metadata),
         )
 
-    def _baseline(self, name: Baseline, data: VideoData, device: torch.device) -> MapSource:
+    def _baseline(
+        self, name: Baseline, data: VideoData, videos: Sequence[AnnotatedVideo], device: torch.device
+    ) -> MapSource:
         match name:
             case "chance":
                 return chance()
@@ -101,13 +107,28 @@ class Contenders:
             case "one-observer":
                 return OneVersusRest(name="one observer", predict="rest", seed=self.seed)
             case "centre-prior":
-                return centre_prior(data.videos("train"))
+                return prior(data, videos)
             case "appearance":
                 return self._model(f"appearance, per frame={resolve(None)}", data, device)
             case "spectral-residual":
                 return SpectralResidual()
             case "mean-train-map":
                 return mean_train_map(data.videos("train"))
+
+
+def prior(data: VideoData, videos: Sequence[AnnotatedVideo]) -> FixedMap | OthersPrior:
+    """Return the centre prior of the training split, or where there is none that is whole, of the other videos.
+
+    Args:
+        data: the data set.
+        videos: those that are scored.
+    """
+    try:
+        train = data.videos("train")
+    except InputError as error:
+        log.warning("the centre prior is fitted for each video on the others: %s", error)
+        return OthersPrior(videos=videos)
+    return centre_prior(train)
 
 
 def named(entry: str) -> tuple[str, str]:

@@ -32,6 +32,7 @@ class DataSet:
         whole_splits: the splits that then hold all videos; empty: all of `splits`.
         settings: fields of the config that make it this data set.
         open: ``saliency data get NAME`` brings it into the data folder, where it is found without a folder's name.
+        sizes: split -> number of its videos, where they can be chosen by number.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DataSet:
     whole_splits: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     open: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def make(self, root: Path | None = None, **settings: object) -> "VideoData":
         """Return its config.
@@ -194,6 +196,7 @@ DATA_SETS: dict[str, DataSet] = {
                 "its README links the videos (video/001.AVI .. 1000.AVI) and the annotation of videos 1 to 700",
             ),
             whole={"may_be_empty": True},
+            sizes={"train": 600, "val": 100, "test": 300},
         ),
         DataSet(
             name="hollywood2",
@@ -245,25 +248,6 @@ DATA_SETS: dict[str, DataSet] = {
 """Name -> data set of videos."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """A split of a data set.
-
-    Attributes:
-        data: the data set's config.
-        split: which split.
-        title: what results call the two.
-    """
-
-    data: "VideoData"
-    split: str
-    title: str
-
-    def videos(self) -> "list[AnnotatedVideo]":
-        """Return the videos of the split."""
-        return self.data.videos(self.split)
-
-
 def find(name: str) -> DataSet:
     """Return the data set of a name.
 
@@ -273,26 +257,3 @@ def find(name: str) -> DataSet:
     if name not in DATA_SETS:
         raise InputError(f"'{name}' is none of the data sets {', '.join(DATA_SETS)}{nearest(name, DATA_SETS)}")
     return DATA_SETS[name]
-
-
-def choose(name: str, *, root: Path | None = None, split: str | None = None) -> Chosen:
-    """Return a split of a data set.
-
-    Args:
-        name: a name of `DATA_SETS`, or the path of a folder of your own.
-        root: folder of a data set that has a name; None takes the one its environment variable names.
-        split: which split; None takes its default one.
-
-    Raises:
-        InputError: neither a known name nor a folder.
-    """
-    if name in DATA_SETS:
-        entry, title = DATA_SETS[name], name
-    elif Path(name).is_dir():
-        if root is not None:
-            raise InputError(f"--data {name} is a folder already; leave --root out")
-        entry, root, title = DATA_SETS["folder"], Path(name), Path(name).resolve().name
-    else:
-        raise InputError(f"--data {name} is no folder and none of {', '.join(DATA_SETS)}{nearest(name, DATA_SETS)}")
-    split = split or entry.default_split
-    return Chosen(data=entry.make(root), split=split, title=title if title == split else f"{title} {split}")

@@ -6,14 +6,14 @@ The folder is one of videos (`saliency.datasets.folder`) or one of photographs (
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from saliency.config.run import Learner, Optimizer, Run, Stage, Training
 from saliency.data.clips import SaliencyClips
 from saliency.data.still_samples import StillClips
-from saliency.datasets.folder import Folder, as_patterns, inventory
+from saliency.datasets.folder import Folder, Inventory, as_patterns, inventory
 from saliency.datasets.stills import Stills
 from saliency.errors import InputError, nearest
 from saliency.inference.zoo import open_model, resolve
@@ -178,7 +178,7 @@ def _videos(root: Path, splits: Mapping[str, str], chosen: OwnModel) -> Saliency
     found = inventory(root)
     for line in found.complaints():
         log.warning("%s", line)
-    source = Folder(root=root, splits=divide(found.ready, splits))
+    source = Folder(root=root, splits=divide(found, splits))
     used = {video.id: video for split in ("train", "val") for video in source.videos(split)}
     size = sum(video.num_frames * video.size[0] * video.size[1] * 3 for video in used.values())
     training = source.videos("train")
@@ -194,21 +194,17 @@ def _videos(root: Path, splits: Mapping[str, str], chosen: OwnModel) -> Saliency
     )
 
 
-def divide(ready: Sequence[str], splits: Mapping[str, str]) -> dict[str, str]:
+def divide(found: Inventory, splits: Mapping[str, str]) -> dict[str, str]:
     """Return the splits of a folder: what is named, and of the others every fifth to validate on.
 
     Args:
-        ready: names of the videos that have ground truth.
+        found: the folder.
         splits: ``train``, ``val`` and ``test`` -> names; what is missing is chosen.
 
     Raises:
-        InputError: there are too few videos to choose from, or a video is trained and validated on.
+        InputError: there are too few videos to choose from, or a name is wrong.
     """
-    there = Folder(root=Path(), splits=dict(splits))
-    named = {split: there.chosen(split, ready) for split in splits}
-    for split in ("val", "test"):
-        if both := sorted(set(named.get("train", ())) & set(named.get(split, ()))):
-            raise InputError(f"--splits: video {both[0]} is in train and in {split}; name it once")
+    ready, named = found.ready, found.named(splits)
     taken = {name for names in named.values() for name in names}
     left = [name for name in ready if name not in taken]
     if "val" not in named:

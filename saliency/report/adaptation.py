@@ -60,6 +60,8 @@ class Adaptation:
             path = folder / (FILE if len(run.learners) == 1 else f"{name}.{FILE}")
             save_model(path, mean, learner.model, self._facts(run, learner, found[name]["mean"]))
             log.info("%s: the mean, %g of it learnt; saliency infer VIDEO --weights %s", path, self.share, path)
+            if not found[name]["mean"]["loss"] < found[name]["before"]["loss"]:
+                log.warning("%s: the validation samples say that it is no better than before; keep those weights", path)
         with write_atomic(folder / SCORES) as file:
             json.dump({"share": self.share, "learners": found}, file, indent=2)
         _show(found)

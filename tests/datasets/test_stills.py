@@ -15,7 +15,7 @@ from saliency.data.video import VideoSamples
 from saliency.datasets.stills import Stills
 from saliency.errors import InputError
 from saliency.models.appearance_net import AppearanceNetConfig
-from saliency.preparation.catalogue import choose
+from saliency.preparation.picking import choose
 from saliency.types import InputSpec
 
 SIZE = (48, 64)

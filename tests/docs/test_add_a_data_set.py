@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from saliency.errors import InputError
-from saliency.preparation.catalogue import DATA_SETS, choose, find
+from saliency.preparation.catalogue import DATA_SETS, find
+from saliency.preparation.picking import choose
 from saliency.preparation.verify import verify
 
 PAGE = Path(__file__).parents[2] / "docs/add-a-data-set.md"

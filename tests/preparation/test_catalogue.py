@@ -12,7 +12,8 @@ from saliency.datasets.hollywood2 import Hollywood2
 from saliency.datasets.mini import Mini
 from saliency.datasets.ucf_sports import UCFSports
 from saliency.errors import InputError
-from saliency.preparation.catalogue import DATA_SETS, choose, find
+from saliency.preparation.catalogue import DATA_SETS, find
+from saliency.preparation.picking import choose
 
 README = Path(__file__).parents[2] / "datasets/README.md"
 

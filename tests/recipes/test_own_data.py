@@ -1,5 +1,7 @@
 import json
 import logging
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +10,14 @@ from PIL import Image
 
 from saliency.commands.splits import parse_splits
 from saliency.commands.train import main
-from saliency.datasets.folder import inventory
+from saliency.config.load import load_run
+from saliency.datasets.folder import Inventory, inventory
 from saliency.errors import InputError
 from saliency.inference.zoo import resolve
 from saliency.io.weights import load_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.recipes.own_data import divide, own_run
+from saliency.recipes.parts import with_splits
 
 SMALL = ["stages.train.epochs=1", "train.batch_size=2", "train.threads=1"]
 TINY = ["data.clips_per_video=1", "learners.own.model.input.length=8", "learners.own.model.input.size=32,64"]
@@ -44,14 +48,19 @@ def test_a_folder_says_what_its_videos_lack(study):
 
 
 def test_videos_that_nobody_names_are_divided():
-    names = [f"v{i}" for i in range(10)]
+    names, two, one = (
+        Inventory(root=Path("study"), ready=tuple(f"v{i}" for i in range(n)), lacking={"dark": "gaze"}, stray=())
+        for n in (10, 2, 1)
+    )
     assert divide(names, {}) == {"val": "v2,v7", "train": "v0,v1,v3,v4,v5,v6,v8,v9"}
-    assert divide(["a", "b"], {}) == {"val": "b", "train": "a"}
+    assert divide(two, {}) == {"val": "v1", "train": "v0"}
     assert divide(names, {"train": "v[0-3]", "test": "v9"}) == {"train": "v0,v1,v2,v3", "val": "v6", "test": "v9"}
     with pytest.raises(InputError, match="no video is left for train"):
-        divide(["a"], {})
+        divide(one, {})
     with pytest.raises(InputError, match="v1 is in train and in val"):
         divide(names, {"train": "v1,v2", "val": "v1"})
+    with pytest.raises(InputError, match="videos/dark: lacks gaze; it cannot be in val"):
+        divide(names, {"val": "dark"})
 
 
 def test_a_model_is_trained_on_a_folder_without_a_config(study, tmp_path, caplog):
@@ -135,6 +144,16 @@ def test_what_cannot_be_trained_is_refused_in_one_line(study, words, message):
     with pytest.raises(InputError, match=message) as caught:
         main([word.format(study) for word in words])
     assert "\n" not in str(caught.value)
+
+
+def test_a_config_of_the_project_takes_a_part_of_its_data():
+    run = with_splits(load_run("dhf1k_vinet_s"), {"train": "1-3", "val": "601"})
+    source: Any = run.data
+    assert source.source.splits == {"train": "1-3", "val": "601", "test": "701-1000"}
+    report: Any = run.report
+    assert report.source == source.source
+    with pytest.raises(InputError, match="has no videos to choose by name"):
+        with_splits(load_run("digits_bi_kd"), {"train": "a"})
 
 
 def test_splits_are_words_of_their_own():
