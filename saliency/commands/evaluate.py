@@ -57,7 +57,7 @@ class Arguments:
         batch_size: clips computed at once; lower it when memory runs out.
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
         gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none. Default: 3 for
-            a folder of your own, else 0.
+            a folder of your own if nothing to score is named, else 0.
         gallery_metric: orders the frames of that page.
         export: instead of scoring, write what organisers score, and check it: dhf1k-test the maps of DHF1K's test
             videos, videos a grey video for each video, as AIM 2024, NTIRE 2026 and CrowdSAL want it.
@@ -158,7 +158,7 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     chosen = choose(arguments.data, root=arguments.root, split=arguments.split, splits=splits)
     videos = chosen.videos()
     gallery = arguments.gallery
-    if isinstance(chosen.data, Folder):
+    if isinstance(chosen.data, Folder) and not (contenders.weights or contenders.maps or contenders.baselines):
         contenders, gallery = usual(contenders, videos), 3 if gallery is None else gallery
     sources = contenders.sources(chosen.data, videos, world.device)
     title = chosen.title
@@ -228,8 +228,6 @@ def usual(contenders: "Contenders", videos: "Sequence[AnnotatedVideo]") -> "Cont
 
     from saliency.inference.zoo import list_models
 
-    if contenders.weights or contenders.maps or contenders.baselines:
-        return contenders
     told_apart = all(video.observers() is not None for video in videos)
     viewers = ("one-observer", "other-observers") if told_apart else ()
     return replace(contenders, weights=(list_models()[0].name,), baselines=("centre-prior", *viewers))

@@ -19,14 +19,16 @@ README = Path(__file__).parents[2] / "datasets/README.md"
 
 
 def test_what_the_names_mean(tmp_path):
-    (tmp_path / "study").mkdir()
+    (tmp_path / "study/videos/a").mkdir(parents=True)
+    (tmp_path / "study/gaze").mkdir()
+    (tmp_path / "study/gaze/a.csv").touch()
     assert choose("mini").data == Mini() and choose("mini").title == "mini test"
     assert choose("real").data == Mini() and choose("real").title == "real"
     chosen = choose("dhf1k", root=tmp_path)
     assert chosen.data == DHF1K(root=tmp_path) and chosen.title == "dhf1k val"
     assert choose("hollywood2", split="train").data == Hollywood2()
     chosen = choose(str(tmp_path / "study"))
-    assert chosen.data == Folder(root=tmp_path / "study") and chosen.title == "study test"
+    assert chosen.data == Folder(root=tmp_path / "study", splits={"test": "a"}) and chosen.title == "study test"
 
 
 def test_every_entry_is_whole():
