@@ -142,8 +142,8 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     from saliency.evaluation import parquet
     from saliency.evaluation.contenders import compared_with
     from saliency.evaluation.dataset_run import Workers, evaluate_dataset, slug
-    from saliency.evaluation.over_time import over_time, recorded, write_table
     from saliency.evaluation.others_prior import OthersPrior
+    from saliency.evaluation.over_time import over_time, recorded, write_table
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
     from saliency.preparation.picking import choose
