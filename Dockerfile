@@ -1,7 +1,8 @@
 # `saliency serve` on a CPU:
 #   docker build -t saliency .
 #   docker run --rm -p 127.0.0.1:7860:7860 saliency
-# The commands were run one by one in a fresh virtual environment (Python 3.11); no image was built from this file.
+# The two pip commands and `saliency serve` were run in a fresh virtual environment (Python 3.11, torch from PyPI, as the
+# index below was out of reach); no image was built from this file.
 FROM python:3.12-slim
 
 # torch without the libraries of GPUs, which would be most of the image

@@ -8,7 +8,6 @@ import itertools
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -180,7 +179,7 @@ def main(minutes: float = 60, clients: int = 4) -> int:
         status = server.wait(60)
         rest = [path.name for path in folder.iterdir()]
     quarter = max(len(tally.megabytes) // 4, 1)
-    print(f"{minutes:g} minutes, {clients} clients, on {socket.gethostname()}\n\n| request | tried |\n|---|---:|")
+    print(f"{minutes:g} minutes, {clients} clients\n\n| request | tried |\n|---|---:|")
     for kind, count in sorted(tally.tried.items()):
         print(f"| {kind} | {count} |")
     mean = [float(np.mean(part)) for part in (tally.megabytes[quarter : 2 * quarter], tally.megabytes[-quarter:])]
