@@ -18,7 +18,12 @@ LEFT = {
     "analyst": ["ad_report/report.html", "ad_report/thumb_3.png", "other_report/frames.csv"],
     "editor": ["look.mp4", "line.mp4", "upright/crop.mp4", "shape_4x5/crop.mp4", "still.png"],
     "engineer": ["maps/00002.npz"],
-    "operator": ["from_the_page/report.html", "done/first.mp4/report.html", "done/second.mp4/report.html"],
+    "operator": [
+        "from_the_page/report.html",
+        "done/second_saliency.mp4",
+        "ranked/rank.csv",
+        "reports/second/report.html",
+    ],
 }
 SAID = {
     "analyst": ["product: ", "above its size in ", "ad_report: logo gets "],
@@ -29,6 +34,7 @@ SAID = {
         '"state":"uploaded"',
         '"error":"page.mp4: is not a video',
         "nothing is left",
+        "status 2",
     ],
 }
 pytestmark = [pytest.mark.tutorial, pytest.mark.timeout(900)]
