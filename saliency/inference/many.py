@@ -21,7 +21,7 @@ from saliency.inference.thinning import StepMaker, Thinned, step_for
 from saliency.io.frame_source import FrameSource
 from saliency.io.frames import Decoder, open_frames
 
-PACK_SOURCES = 16
+PACK_SOURCES = 8
 PACK_BYTES = 8_000_000
 """A pack is a row of sources that share batches; larger files are a pack of their own."""
 
