@@ -1,6 +1,6 @@
 """Run the hostile tests, the slow ones too, and print how many cases of each class were tried, passed and failed.
 
-python tests/hostile/count.py                 everything
+python tests/hostile/count.py                 everything, also what is fuzzed and the trainings that are killed
 python tests/hostile/count.py -k containers   what pytest's options choose
 """
 
@@ -44,7 +44,8 @@ class Count:
 
 def main():
     count = Count()
-    status = pytest.main(["-q", "-m", "slow or not slow", str(HERE), *sys.argv[1:]], plugins=[count])
+    tests = [str(HERE.parent / name) for name in ("hostile", "fuzz", "training/test_trainer.py")]
+    status = pytest.main(["-q", "-m", "hostile", *tests, *sys.argv[1:]], plugins=[count])
     lines = ["", *count.table(), "", *(f"not tried: {words}" for words in count.skipped)]
     sys.stdout.write("\n".join(lines) + "\n")
     return int(status)

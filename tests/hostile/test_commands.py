@@ -1,9 +1,11 @@
 """Errors of the system, of configs and of damaged runs: one line with the remedy, status 2, nothing lost."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -239,3 +241,55 @@ def test_a_billion_epochs_are_counted_not_listed(tmp_path, monkeypatch, capsys):
 def test_counts_of_a_table_are_checked_at_once(tmp_path, capsys, words):
     status, told = status_and_words(["leaderboard", str(tmp_path), *words], capsys)
     assert status == 2 and f"{words[0]} must be at least" in told and told.count("\n") == 1
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started and that run code of ours."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
+def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
+    """Mid-epoch; the resumed run ends at the weights and the log of one that nothing happened to."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CONFIG)
+    longer = ["stages.scratch.epochs=60", "train.checkpoint_every=7"]
+    assert status_and_words(["train", "mine.py", "--out", "whole", *longer], capsys)[0] == 0
+    words = [sys.executable, "-m", "saliency", "train", "mine.py", "--out", "run", "train.workers=1", *longer]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        log = Path("run", "log.jsonl")
+        for _ in range(6000):
+            if process.poll() is not None or (log.exists() and log.read_text().count("\n") > 20):
+                break
+            time.sleep(0.01)
+        for worker in children(process.pid):
+            os.kill(worker, signal.SIGKILL)
+        _, told = process.communicate(timeout=120)
+    last = told.splitlines()[-1]
+    assert process.returncode == 2 and last.startswith("error: a loader process was ended"), told
+    assert "--resume" in last and "Traceback" not in told
+    assert 20 < log.read_text().count("\n") < Path("whole", "log.jsonl").read_text().count("\n")
+    assert status_and_words(["train", "mine.py", "--out", "run", "--resume", *longer], capsys)[0] == 0
+    assert log.read_bytes() == Path("whole", "log.jsonl").read_bytes()
+    for path in Path("whole").glob("*/*.safetensors"):
+        assert path.read_bytes() == Path("run", *path.parts[1:]).read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["half", "middle", "empty", "gone"])
+def test_a_torn_log_of_a_finished_run(tmp_path, monkeypatch, capsys, damage):
+    """A half last line is what a killed process leaves; a damaged line is named."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(CONFIG)
+    assert status_and_words(["train", "mine.py", "--out", "run"], capsys)[0] == 0
+    log = Path("run", "log.jsonl")
+    lines = log.read_bytes().splitlines(keepends=True)
+    damaged = {"half": b"".join(lines)[:-20], "middle": b"".join([*lines[:2], b"\0\0\n", *lines[3:]]), "empty": b""}
+    log.unlink() if damage == "gone" else log.write_bytes(damaged[damage])
+    status, told = status_and_words(["train", "mine.py", "--out", "run", "--resume"], capsys)
+    if damage in ("middle", "gone"):
+        assert status == 2 and str(log) in told.splitlines()[-1] and "Traceback" not in told
+        assert damage == "gone" or "line 3 is damaged" in told
+    else:
+        assert status == 0

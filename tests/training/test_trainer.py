@@ -178,7 +178,11 @@ def wait_for_log(folder: Path, lines: int, process: subprocess.Popen[bytes]) -> 
 
 
 @pytest.mark.slow
-def test_run_killed_twenty_times_gives_the_same_numbers(tmp_path: Path) -> None:
+@pytest.mark.hostile("interrupted trainings")
+def test_run_killed_twenty_times_gives_the_same_numbers(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("cases", (20, 0))
     run = toy_run()
     run = replace(run, stages=tuple(replace(stage, epochs=stage.epochs * 6) for stage in run.stages))
     train(run, tmp_path / "reference")
