@@ -108,6 +108,8 @@ def exit_with(work: Callable[[], int | None], *, debug: bool = False) -> None:
             raise
         if debug:
             traceback.print_exc()
+        else:
+            sys.unraisablehook = lambda _: None  # what falls with it, such as a loader of killed workers, is not news
         sys.stderr.write(f"error: {words}\n")
         status = EXIT_BAD_INPUT
     sys.exit(status)

@@ -250,6 +250,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for the worker in /proc")
 def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(tmp_path, monkeypatch, capsys):
     """Mid-epoch; the resumed run ends at the weights and the log of one that nothing happened to."""
@@ -260,17 +261,17 @@ def test_a_killed_loader_process_is_one_line_and_the_run_goes_on(tmp_path, monke
     words = [sys.executable, "-m", "saliency", "train", "mine.py", "--out", "run", "train.workers=1", *longer]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         log = Path("run", "log.jsonl")
-        for _ in range(6000):
-            if process.poll() is not None or (log.exists() and log.read_text().count("\n") > 20):
+        for _ in range(20_000):
+            if process.poll() is not None or (log.exists() and log.read_text().count("\n") > 3):
                 break
             time.sleep(0.01)
         for worker in children(process.pid):
             os.kill(worker, signal.SIGKILL)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=300)
     last = told.splitlines()[-1]
     assert process.returncode == 2 and last.startswith("error: a loader process was ended"), told
     assert "--resume" in last and "Traceback" not in told
-    assert 20 < log.read_text().count("\n") < Path("whole", "log.jsonl").read_text().count("\n")
+    assert 3 < log.read_text().count("\n") < Path("whole", "log.jsonl").read_text().count("\n")
     assert status_and_words(["train", "mine.py", "--out", "run", "--resume", *longer], capsys)[0] == 0
     assert log.read_bytes() == Path("whole", "log.jsonl").read_bytes()
     for path in Path("whole").glob("*/*.safetensors"):

@@ -178,6 +178,7 @@ def wait_for_log(folder: Path, lines: int, process: subprocess.Popen[bytes]) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.hostile("interrupted trainings")
 def test_run_killed_twenty_times_gives_the_same_numbers(
     tmp_path: Path, record_property: Callable[[str, object], None]
