@@ -63,6 +63,11 @@ def test_a_bug_shows_its_traceback():
         exit_with(lambda: {}["x"])
 
 
+def heeds_ctrl_c() -> None:
+    """For a process that is started: what shells run in the background ignores Ctrl-C, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_one_line(tmp_path, number):
     code = (
@@ -72,9 +77,8 @@ def test_a_signal_is_one_line(tmp_path, number):
         "        print('ready', flush=True); time.sleep(60)\n"
         "exit_with(work)\n"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    started = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": heeds_ctrl_c}
+    with subprocess.Popen([sys.executable, "-c", code], **started) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(number)
         _, words = process.communicate(timeout=30)

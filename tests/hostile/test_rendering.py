@@ -378,7 +378,9 @@ def test_infer_stopped_by_a_signal(tmp_path, number):
         "--device",
         "cpu",
     ]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    started = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell's background ignores Ctrl-C
+    with subprocess.Popen(command, cwd=tmp_path, **started, **heed) as process:
         part = tmp_path / "out" / "clip_maps.partial" / "0002.png"
         for _ in range(600):
             if part.exists() or process.poll() is not None:
