@@ -54,7 +54,7 @@ def test_help_fits_a_screen_and_needs_nothing_heavy(command):
         (("train", "--restart"), "unknown option --restart: it belongs to 'saliency evaluate'"),
         (("infer", "a.mp4", "--batch-size", "x"), "Error parsing --batch-size: invalid literal for int()"),
         (("infer", "--batch-size"), "Missing value for argument '--batch-size'"),
-        (("train",), "Missing from saliency train: PATH"),
+        (("train",), "name a config (mini_tmfi_vinet)"),
         (("train", "mini_tmfi_vine"), "there is no config 'mini_tmfi_vine'; did you mean 'mini_tmfi_vinet'?"),
         (("prepare", "verfy"), "saliency prepare has no 'verfy'; did you mean 'verify'?"),
     ],
