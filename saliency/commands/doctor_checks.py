@@ -35,6 +35,7 @@ EXTRAS = {
     "hub": ("huggingface_hub",),
     "parquet": ("pyarrow",),
     "serve": ("starlette", "uvicorn"),
+    "ray": ("ray",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 """Extra of this package -> its modules."""
