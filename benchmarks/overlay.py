@@ -7,13 +7,13 @@ model predicts on the right. The model was trained on other videos of the same k
 import tempfile
 from pathlib import Path
 
-import torch
 import tyro
 from PIL import Image
 
 from saliency.commands.main import exit_with
 from saliency.datasets.mini import Mini
 from saliency.evaluation.baselines import ModelPredictor
+from saliency.inference.engine import Engine
 from saliency.inference.overlay import Overlay, side_by_side
 from saliency.inference.zoo import BUNDLED
 from saliency.io.transforms import resize_map
@@ -30,9 +30,7 @@ def main(out: tyro.conf.Positional[Path], seed: int = 1003, frame: int = 40, qua
         quality: of a JPEG.
     """
     loaded = load_model(BUNDLED / "mini_vinet_a.safetensors")
-    model = ModelPredictor(
-        name="bundled", model=loaded.model.eval(), spec=loaded.config.input, device=torch.device("cpu")
-    )
+    model = ModelPredictor(name="bundled", engine=Engine(loaded.model, loaded.config.input))
     with tempfile.TemporaryDirectory() as cache:
         data = Mini(seed=seed, train_videos=0, val_videos=0, test_videos=1, size=(360, 640), cache=Path(cache))
         (video,) = data.videos("test")

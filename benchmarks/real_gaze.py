@@ -34,6 +34,7 @@ from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.spectral_residual import SpectralResidual
 from saliency.evaluation.still_viewers import StillViewers
 from saliency.inference.card import KEY, METRICS, Card, LearnedFrom, Score, card_of, score_table
+from saliency.inference.engine import Engine
 from saliency.inference.trust import KEY as TRUST
 from saliency.inference.trust import Familiar, Trust, fit_curve, pooled_features, trust_of
 from saliency.inference.zoo import BUNDLED
@@ -315,7 +316,7 @@ def gained(trust: Trust, model: ModelPredictor, video: StillVideo) -> tuple[floa
 def predictor(name: str, file: Path) -> ModelPredictor:
     """Return a bundled model as an evaluation wants it."""
     loaded = load_model(file)
-    return ModelPredictor(name=name, model=loaded.model, spec=loaded.config.input)
+    return ModelPredictor(name=name, engine=Engine(loaded.model, loaded.config.input))
 
 
 def scored(data: str, sources: list[MapSource], videos: list[AnnotatedVideo], every: int) -> list[Score]:

@@ -23,7 +23,6 @@ import inspect
 import io
 import json
 import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -49,6 +48,7 @@ from saliency.datasets.dhf1k import DHF1K, DHF1KVideo, frame_counts, gaze_files,
 from saliency.errors import InputError
 from saliency.gaze import recording
 from saliency.gaze.recording import DHF1K_SIGMA, fixation_map
+from saliency.io.cache_folder import cache_folder
 from saliency.io.data_folder import find_data
 from saliency.io.frames import open_frames
 from saliency.types import InputSpec
@@ -137,7 +137,7 @@ class Mini:
 
     @property
     def _cache(self) -> Path:
-        return self.cache or Path(os.environ.get("SALIENCY_CACHE") or "~/.cache/video-saliency").expanduser()
+        return self.cache or cache_folder()
 
     def videos(self, split: str) -> list[AnnotatedVideo]:
         """Return the videos of a split; whatever is not in the cache yet is built first (some seconds).

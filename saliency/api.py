@@ -191,7 +191,7 @@ def evaluate(
         InputError: a model, the data set, the split or the protocol cannot be had.
     """
     from saliency.data.trained_on import trained_on
-    from saliency.evaluation.baselines import ModelPredictor
+    from saliency.evaluation.baselines import ModelPredictor, settled_for
     from saliency.evaluation.dataset_run import evaluate_dataset
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
@@ -200,20 +200,20 @@ def evaluate(
     named = models if isinstance(models, Mapping) else {"": models}
     loaded = {name: m if isinstance(m, Model) else load_model(m) for name, m in named.items()}
     chosen = choose(str(data), split=split)
+    videos = chosen.videos()
     predictors = [
         ModelPredictor(
             name=name or model.name,
-            model=model.network,
-            spec=chosen.data.view(model.input),
-            device=model.device,
-            metadata={"weights": model.name, "sha256": model.sha256},
+            engine=engine,
+            metadata={"weights": model.name, "sha256": model.sha256, **engine.compute.facts()},
             trained_on=trained_on(model.metadata),
         )
         for name, model in loaded.items()
+        for engine in [settled_for(model.engine.viewing(chosen.data.view(model.input)), videos)]
     ]
     with tempfile.TemporaryDirectory() as scratch:
         settings = EvaluationSettings(protocol=protocol_named(protocol), every=every, dataset=chosen.title)
-        results = evaluate_dataset(predictors, chosen.videos(), out or scratch, settings)
+        results = evaluate_dataset(predictors, videos, out or scratch, settings)
     assert results is not None  # only processes of torchrun other than the first get none
     return {result.name: result.means() for result in results}
 

@@ -34,6 +34,7 @@ class ModelNotes:
         licence: of the weights, in a few words; empty if it is not known.
         limits: what this model is not good for, a sentence each.
         sha256: of the weights file.
+        computed: device, backend and precision.
         demonstration: whether it only shows that all works and its numbers mean nothing for people.
         judge: says how far its maps can be trusted; None if that was not calibrated.
     """
@@ -43,5 +44,6 @@ class ModelNotes:
     licence: str = ""
     limits: Sequence[str] = ()
     sha256: str = ""
+    computed: str = ""
     demonstration: bool = False
     judge: Judge | None = field(default=None, repr=False)

@@ -335,6 +335,8 @@ def _model(notes: ModelNotes) -> str:
         facts.append(f"Licence of its weights: {escape(notes.licence)}.")
     if notes.sha256:
         facts.append(f"SHA-256 of its weights: <code>{escape(notes.sha256)}</code>.")
+    if notes.computed:
+        facts.append(f"Computed on {escape(notes.computed)}.")
     limits = "".join(f"<li>{escape(limit)}</li>" for limit in (*notes.limits, *LIMITS))
     return (
         f"<p>{' '.join(facts)}</p><ul>{limits}</ul>"

@@ -19,6 +19,7 @@ import torch
 from saliency.errors import InputError
 from saliency.io.frames import Decoder, open_frames
 from saliency.io.video_writer import VideoWriter
+from saliency.runtime.processor import CPUINFO, cpu_flags
 
 State = Literal["ok", "note", "problem"]
 
@@ -36,6 +37,7 @@ EXTRAS = {
     "parquet": ("pyarrow",),
     "serve": ("starlette", "uvicorn"),
     "ray": ("ray",),
+    "fast": ("openvino",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
 }
 """Extra of this package -> its modules."""
@@ -184,11 +186,10 @@ def driver() -> str | None:
     return "; ".join(done.stdout.strip().splitlines()) if done.returncode == 0 else ""
 
 
-def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def has_amx(cpuinfo: Path = CPUINFO) -> bool:
     """Whether the CPU multiplies bf16 matrices in hardware and oneDNN is allowed to use that."""
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
-    known = cpuinfo.is_file() and "amx_bf16" in cpuinfo.read_text(encoding="utf-8", errors="replace")
-    return known and ("AMX" in allowed or allowed in ("ALL", "DEFAULT"))
+    return "amx_bf16" in cpu_flags(cpuinfo) and ("AMX" in allowed or allowed in ("ALL", "DEFAULT"))
 
 
 def bf16_on_cpu(probe: str = BF16_PROBE, *, seconds: float = 60.0) -> Finding:

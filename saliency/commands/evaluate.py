@@ -5,6 +5,7 @@ tables of them. A killed evaluation goes on where it was. With several GPUs: `to
 -m saliency evaluate ...`.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,8 @@ class Arguments:
         per_frame: parquet writes frames.parquet beside frames.csv; it needs pyarrow.
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
+        backend: who computes: auto takes OpenVINO on a CPU when it is installed and there is enough to do, else torch.
+        precision: arithmetic: auto is fp32; bf16 and fp16 where the processor has them.
         count_bad: count frames with a NaN or infinite prediction instead of stopping at the first.
         gallery: also write an HTML page with the N best, median and worst frames of each; 0 writes none. Default: 3 for
             a folder of your own if nothing to score is named, else 0.
@@ -93,6 +96,8 @@ class Arguments:
     per_frame: Literal["csv", "parquet"] = "csv"
     device: str = "auto"
     batch_size: int = 8
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     count_bad: bool = False
     gallery: int | None = None
     gallery_metric: str = "cc"
@@ -101,7 +106,7 @@ class Arguments:
 
 MORE = (
     *("metrics", "shuffled", "seed", "restart", "processes", "per_frame", "count_bad"),
-    *("gallery", "gallery_metric", "export", "root", "batch_size", "device", "ensemble"),
+    *("gallery", "gallery_metric", "export", "root", "batch_size", "device", "backend", "precision", "ensemble"),
 )
 """Options that only --help-all shows."""
 
@@ -116,6 +121,7 @@ def main(words: Sequence[str]) -> int:
     from rich.logging import RichHandler
 
     from saliency.evaluation.contenders import Contenders
+    from saliency.inference.backends.base import choose_compute
     from saliency.runtime.distributed import join
 
     handler = RichHandler(console=Console(stderr=True), show_path=False)
@@ -131,6 +137,8 @@ def main(words: Sequence[str]) -> int:
     with join(arguments.device) as world:
         if arguments.processes > 1 and world.device.type == "cuda":
             raise InputError("--processes is for CPUs; use --device cpu, or torchrun for several GPUs")
+        compute = choose_compute(world.device, arguments.backend, arguments.precision)
+        contenders = dataclasses.replace(contenders, compute=compute)
         work = evaluate if arguments.export is None else export
         return work(arguments, contenders, world)
 
@@ -160,7 +168,7 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     gallery = arguments.gallery
     if isinstance(chosen.data, Folder) and not (contenders.weights or contenders.maps or contenders.baselines):
         contenders, gallery = usual(contenders, videos), 3 if gallery is None else gallery
-    sources = contenders.sources(chosen.data, videos, world.device)
+    sources = contenders.sources(chosen.data, videos)
     title = chosen.title
     if any(isinstance(source, OthersPrior) for source in sources):
         title += " (centre prior of the other videos)" if len(videos) > 1 else " (fixed centre prior)"
@@ -244,7 +252,7 @@ def export(arguments: Arguments, contenders: "Contenders", world: "World") -> in
         if world.size > 1:
             raise InputError("--export videos runs in one process; start it without torchrun")
         chosen = choose(arguments.data, root=arguments.root, split=arguments.split)
-        for source in contenders.sources(chosen.data, chosen.videos(), world.device):
+        for source in contenders.sources(chosen.data, chosen.videos()):
             with progress_bar(source.name) as bar:
                 written = submit_videos(source, chosen.videos(), arguments.out, progress=bar.reach)
             print(f"{written.videos} videos of {written.maps} maps, complete: {written.folder}")
@@ -253,7 +261,7 @@ def export(arguments: Arguments, contenders: "Contenders", world: "World") -> in
         raise InputError(f"--export {arguments.export} needs DHF1K's test videos; leave --data {arguments.data} out")
     chosen = choose("dhf1k", root=arguments.root, split="test")
     videos = chosen.videos()
-    for source in contenders.sources(chosen.data, videos, world.device):
+    for source in contenders.sources(chosen.data, videos):
         with progress_bar(source.name, shown=world.main) as bar:
             written = submit(source, videos, arguments.out, world=world, progress=bar.reach)
         if written is not None:

@@ -48,7 +48,8 @@ class Arguments:
         side_by_side: show the original to the left.
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
-        precision: arithmetic of the model.
+        backend: who computes: auto takes OpenVINO on a CPU when it is installed and there is enough to do, else torch.
+        precision: arithmetic: auto is fp32; bf16 and fp16 where the processor has them.
         decoder: package that decodes video files.
         fps: frames per second of a folder of images; default 30.
         engine: what does the work: this process (under torchrun: its processes), or processes of Ray.
@@ -74,7 +75,8 @@ class Arguments:
     side_by_side: bool = False
     device: str = "auto"
     batch_size: int = 4
-    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     decoder: Literal["pyav", "decord", "torchcodec"] = "pyav"
     fps: float | None = None
     engine: Literal["local", "ray"] = "local"
@@ -83,7 +85,7 @@ class Arguments:
 
 MORE = (
     *("ensemble", "ensemble_weights", "roi", "peak", "colours", "opacity", "top"),
-    *("batch_size", "precision", "decoder", "fps", "engine", "workers", "video"),
+    *("batch_size", "backend", "precision", "decoder", "fps", "engine", "workers", "video"),
 )
 """Options that only --help-all shows."""
 
@@ -119,6 +121,7 @@ def main(words: Sequence[str]) -> int:
         shares=arguments.ensemble_weights,
         device=arguments.device,
         batch_size=arguments.batch_size,
+        backend=arguments.backend,
         precision=arguments.precision,
     )
     plan = Plan(sources=find_sources(names), work=_work(arguments, look), choice=choice, skip_done=arguments.skip_done)

@@ -25,7 +25,8 @@ COMMANDS = {
     "prepare": "check, cache, extract and describe data sets",
     "gaze": "recordings of eye trackers: import them onto a video, regions per viewer",
     "data": "get open data: download, check, convert",
-    "export": "write a model as one ONNX or torch.export file",
+    "export": "write a model as one ONNX, OpenVINO or torch.export file",
+    "bench": "how fast this machine predicts: every model, backend and precision",
     "doctor": "what this machine has and lacks",
 }
 """Each command and what it does; its code is `saliency/commands/NAME.py`."""

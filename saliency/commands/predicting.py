@@ -3,17 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from saliency.errors import InputError
 
 if TYPE_CHECKING:
     from saliency.attention.notes import ModelNotes
+    from saliency.inference.backends.base import BackendWish, PrecisionWish
     from saliency.inference.ensemble import Ensemble
     from saliency.inference.model import Model
     from saliency.inference.predictor import Predictor
-
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,8 @@ class Choice:
         shares: weights of the mean; none: equal ones.
         device: where to compute.
         batch_size: clips computed at once.
-        precision: arithmetic of the models.
+        backend: who computes.
+        precision: arithmetic.
     """
 
     weights: tuple[str, ...] = ()
@@ -34,15 +34,22 @@ class Choice:
     shares: tuple[float, ...] = ()
     device: str = "auto"
     batch_size: int = 4
-    precision: Precision = "float32"
+    backend: "BackendWish" = "auto"
+    precision: "PrecisionWish" = "auto"
 
     def load(self) -> "list[Model]":
         """Load the models; see `load_models`."""
-        return load_models(self.weights, ensemble=self.ensemble, device=self.device)
+        return load_models(
+            self.weights,
+            ensemble=self.ensemble,
+            device=self.device,
+            backend=self.backend,
+            precision=self.precision,
+        )
 
     def predictor(self, models: "Sequence[Model]") -> "Predictor | Ensemble":
         """Return what makes maps; see `make_predictor`."""
-        return make_predictor(models, shares=self.shares, batch_size=self.batch_size, precision=self.precision)
+        return make_predictor(models, shares=self.shares, batch_size=self.batch_size)
 
     def absolute(self) -> "Choice":
         """Return the same with the files of the weights, whatever the working folder."""
@@ -64,11 +71,19 @@ def build(choice: Choice) -> "Predictor | Ensemble":
     return choice.predictor(choice.load())
 
 
-def load_models(weights: Sequence[str], *, ensemble: bool, device: str) -> "list[Model]":
+def load_models(
+    weights: Sequence[str],
+    *,
+    ensemble: bool,
+    device: str,
+    backend: "BackendWish" = "auto",
+    precision: "PrecisionWish" = "auto",
+) -> "list[Model]":
     """Load the models that --weights names; none named: the default one.
 
     Raises:
-        InputError: one cannot be loaded, or several are named and not asked to be averaged.
+        InputError: one cannot be loaded, or several are named and not asked to be averaged; or the device, backend or
+            precision cannot be used here.
     """
     from saliency.inference.model import load_model
 
@@ -76,11 +91,11 @@ def load_models(weights: Sequence[str], *, ensemble: bool, device: str) -> "list
         raise InputError("several --weights: add --ensemble to average them")
     if ensemble and len(weights) < 2:
         raise InputError("--ensemble averages several models; give at least two --weights")
-    return [load_model(name, device=device) for name in weights or [None]]
+    return [load_model(name, device=device, backend=backend, precision=precision) for name in weights or [None]]
 
 
 def make_predictor(
-    models: "Sequence[Model]", *, shares: Sequence[float] = (), batch_size: int = 4, precision: Precision = "float32"
+    models: "Sequence[Model]", *, shares: Sequence[float] = (), batch_size: int = 4
 ) -> "Predictor | Ensemble":
     """Return what makes maps: one model, or the mean of several.
 
@@ -88,20 +103,15 @@ def make_predictor(
         models: loaded ones.
         shares: weights of the mean; none: equal ones.
         batch_size: clips computed at once.
-        precision: arithmetic of the models.
 
     Raises:
         InputError: a number is out of range.
     """
-    import torch
-
     from saliency.inference.ensemble import Ensemble
-    from saliency.inference.predictor import Predictor
 
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-    autocast = torch.bfloat16 if precision == "bfloat16" else None
-    predictors = [Predictor(model.network, model.input, model.device, batch_size, autocast) for model in models]
+    predictors = [model.predictor(batch_size) for model in models]
     if shares and len(shares) != len(models):
         raise InputError(f"--ensemble-weights: give one number for each of the {len(models)} --weights")
     if not all(0 < share < math.inf for share in shares):
@@ -114,7 +124,7 @@ def make_predictor(
 def describe(models: "Sequence[Model]") -> str:
     """Return which models are used and what their cards say of them in short, or that they only demonstrate."""
     names = " + ".join(f"{model.name} (sha256 {model.sha256[:12]})" for model in models)
-    lines = [f"model: {names} on {models[0].device}"]
+    lines = [f"model: {names} on {models[0].engine.compute}"]
     if any(_demonstrates(model) for model in models):
         lines.append(DEMONSTRATION)
     lines += [f"{card.name}: {card.about}" for card in (model.card for model in models) if card is not None]
@@ -138,6 +148,7 @@ def notes_of(models: "Sequence[Model]") -> "ModelNotes":
         licence="; ".join(card.licences.get("weights", "") for card in cards),
         limits=tuple(dict.fromkeys(limit for card in cards for limit in card.not_for)),
         sha256=", ".join(model.sha256 for model in models),
+        computed=str(models[0].engine.compute),
         demonstration=any(_demonstrates(model) for model in models),
         judge=models[0].judge if len(models) == 1 else None,
     )

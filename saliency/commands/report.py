@@ -35,7 +35,8 @@ class Arguments:
         opacity: of the colours where the map is highest, 0 to 1.
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
-        precision: arithmetic of the model.
+        backend: who computes: auto takes OpenVINO on a CPU when it is installed and there is enough to do, else torch.
+        precision: arithmetic: auto is fp32; bf16 and fp16 where the processor has them.
         fps: frames per second of a folder of images; default 30.
     """  # noqa: D205
 
@@ -52,13 +53,14 @@ class Arguments:
     opacity: float = 0.6
     device: str = "auto"
     batch_size: int = 4
-    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     fps: float | None = None
 
 
 MORE = (
     *("ensemble", "ensemble_weights", "peak", "colours", "opacity"),
-    *("device", "batch_size", "precision", "fps"),
+    *("device", "batch_size", "backend", "precision", "fps"),
 )
 
 
@@ -77,13 +79,15 @@ def main(words: Sequence[str]) -> int:
     painter = Look(colours=arguments.colours, opacity=arguments.opacity, peak=arguments.peak).painter()
     wishes = Wishes(regions=arguments.roi, crop=arguments.crop, thumbnails=arguments.thumbnails)
     with open_frames(arguments.source, threads=0, fps=arguments.fps) as source:
-        models = load_models(arguments.weights, ensemble=arguments.ensemble, device=arguments.device)
-        predictor = make_predictor(
-            models,
-            shares=arguments.ensemble_weights,
-            batch_size=arguments.batch_size,
+        loaded = load_models(
+            arguments.weights,
+            ensemble=arguments.ensemble,
+            device=arguments.device,
+            backend=arguments.backend,
             precision=arguments.precision,
         )
+        models = [model.settled(source) for model in loaded]
+        predictor = make_predictor(models, shares=arguments.ensemble_weights, batch_size=arguments.batch_size)
         print(describe(models))
         folder = arguments.out or Path("runs/report") / source_name(source)
         with progress_bar("frames", len(source)) as advance:

@@ -36,7 +36,8 @@ class Arguments:
         minutes: how long an upload and its results are kept after they were last looked at.
         device: auto, cpu, cuda, cuda:1, ...
         batch_size: clips computed at once; lower it when memory runs out.
-        precision: arithmetic of the model.
+        backend: who computes: auto takes OpenVINO on a CPU when it is installed and there is enough to do, else torch.
+        precision: arithmetic: auto is fp32; bf16 and fp16 where the processor has them.
     """  # noqa: D205
 
     host: str = "127.0.0.1"
@@ -49,12 +50,15 @@ class Arguments:
     minutes: float = 30
     device: str = "auto"
     batch_size: int = 4
-    precision: Literal["float32", "bfloat16"] = "float32"
+    backend: Literal["auto", "torch", "openvino", "onnx"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
 
 def main(words: Sequence[str]) -> int:
     """Run the tool."""
-    arguments = parse(Arguments, words, command="serve", more=("waiting", "videos", "batch_size", "precision"))
+    arguments = parse(
+        Arguments, words, command="serve", more=("waiting", "videos", "batch_size", "backend", "precision")
+    )
     for package in ("starlette", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"saliency serve needs {package}: pip install 'video-saliency[serve]'")
@@ -131,8 +135,14 @@ def _opened(name: str, arguments: Arguments) -> "Opened":
     from saliency.commands.predicting import load_models, make_predictor, notes_of
     from saliency.serve.measure import Opened
 
-    models = load_models([name], ensemble=False, device=arguments.device)
-    predictor = make_predictor(models, batch_size=arguments.batch_size, precision=arguments.precision)
+    models = load_models(
+        [name],
+        ensemble=False,
+        device=arguments.device,
+        backend=arguments.backend,
+        precision=arguments.precision,
+    )
+    predictor = make_predictor(models, batch_size=arguments.batch_size)
     return Opened(predictor=predictor, notes=notes_of(models))
 
 

@@ -12,17 +12,17 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from saliency.data.map_files import JoinedVideo
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation.map_source import FixedMap, MapSource
+from saliency.inference.engine import Engine
 from saliency.inference.predictor import Predictor
 from saliency.io.frames import open_frames
 from saliency.io.maps import MAP_FILES, read_values
-from saliency.types import InputSpec
 
 GRID = (90, 160)
 """(H, W) on which the centre prior and the mean train map are kept."""
@@ -37,27 +37,28 @@ class ModelPredictor:
 
     Attributes:
         name: what tables call it.
-        model: (B, 3, T, H, W) -> (B, H, W), in eval mode on `device`.
-        spec: the clip it wants.
-        device: where it runs.
+        engine: the model and how it computes.
         batch_size: clips per forward pass.
         metadata: facts for the result, e.g. the weights' hash.
         trained_on: checksums of the videos it learned from, as far as its weights say.
     """
 
     name: str
-    model: nn.Module
-    spec: InputSpec
-    device: str | torch.device = "cpu"
+    engine: Engine
     batch_size: int = 8
     metadata: Mapping[str, object] = field(default_factory=dict)
     trained_on: frozenset[str] = frozenset()
 
     def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Decode the video and yield the model's maps."""
-        predict = Predictor(self.model, self.spec, device=self.device, batch_size=self.batch_size)
+        predict = Predictor(self.engine, batch_size=self.batch_size)
         with video.open() as source:
             yield from predict.maps(source, frames)
+
+
+def settled_for(engine: Engine, videos: Sequence[AnnotatedVideo]) -> Engine:
+    """Return the engine with the backend that ``auto`` means for all frames of some videos."""
+    return engine.settled(videos[0].size, sum(video.num_frames for video in videos)) if videos else engine
 
 
 def chance(name: str = "chance") -> FixedMap:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from saliency.data.trained_on import trained_on
 from saliency.data.video import AnnotatedVideo, VideoData
 from saliency.errors import InputError
@@ -20,11 +18,14 @@ from saliency.evaluation.baselines import (
     centre_prior,
     chance,
     mean_train_map,
+    settled_for,
 )
 from saliency.evaluation.map_source import FixedMap, MapSource
 from saliency.evaluation.others_prior import OthersPrior
 from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.spectral_residual import SpectralResidual
+from saliency.inference.backends.base import TORCH, Compute
+from saliency.inference.engine import Engine
 from saliency.inference.zoo import open_model, resolve
 from saliency.metrics.frame import METRICS
 
@@ -44,6 +45,7 @@ class Contenders:
         maps: folders of maps, each ``FOLDER`` or ``TITLE=FOLDER``.
         baselines: what to score besides.
         ensemble: also score the mean map of all `weights`.
+        compute: where and how models compute.
         batch_size: clips computed at once.
         seed: of what baselines draw.
     """
@@ -52,21 +54,21 @@ class Contenders:
     maps: Sequence[str] = ()
     baselines: Sequence[Baseline] = ()
     ensemble: bool = False
+    compute: Compute = TORCH
     batch_size: int = 8
     seed: int = 0
 
-    def sources(self, data: VideoData, videos: Sequence[AnnotatedVideo], device: torch.device) -> list[MapSource]:
+    def sources(self, data: VideoData, videos: Sequence[AnnotatedVideo]) -> list[MapSource]:
         """Load the models, look for the folders and fit the baselines on the training split.
 
         Args:
             data: the data set, whose clips the models get and whose training split the priors are fitted on.
             videos: those to be scored.
-            device: where the models run.
 
         Raises:
             InputError: nothing is named, or something is missing.
         """
-        models = [self._model(entry, data, device) for entry in self.weights]
+        models = [self._model(entry, data, videos) for entry in self.weights]
         sources: list[MapSource] = list(models)
         if self.ensemble:
             if len(models) < 2:
@@ -77,28 +79,30 @@ class Contenders:
             if not Path(place).is_dir():
                 raise InputError(f"{place} is no folder; --maps takes FOLDER or NAME=FOLDER")
             sources.append(MapFolder(name=name, root=Path(place), only=videos[0].id if len(videos) == 1 else None))
-        sources += [self._baseline(name, data, videos, device) for name in self.baselines]
+        sources += [self._baseline(name, data, videos) for name in self.baselines]
         if not sources:
             raise InputError("nothing to score; name --weights, --maps or --baselines")
         return sources
 
-    def _model(self, entry: str, data: VideoData, device: torch.device) -> ModelPredictor:
+    def _model(self, entry: str, data: VideoData, videos: Sequence[AnnotatedVideo]) -> ModelPredictor:
         name, place = named(entry)
         path = resolve(place)
         loaded = open_model(path)
+        engine = settled_for(Engine(loaded.model, data.view(loaded.config.input), self.compute, loaded.sha256), videos)
         return ModelPredictor(
             name=name,
-            model=loaded.model.to(device),
-            spec=data.view(loaded.config.input),
-            device=device,
+            engine=engine,
             batch_size=self.batch_size,
-            metadata={"weights": path.name, "sha256": loaded.sha256, "config": type(loaded.config).__name__},
+            metadata={
+                "weights": path.name,
+                "sha256": loaded.sha256,
+                "config": type(loaded.config).__name__,
+                **engine.compute.facts(),
+            },
             trained_on=trained_on(loaded.metadata),
         )
 
-    def _baseline(
-        self, name: Baseline, data: VideoData, videos: Sequence[AnnotatedVideo], device: torch.device
-    ) -> MapSource:
+    def _baseline(self, name: Baseline, data: VideoData, videos: Sequence[AnnotatedVideo]) -> MapSource:
         match name:
             case "chance":
                 return chance()
@@ -109,7 +113,7 @@ class Contenders:
             case "centre-prior":
                 return prior(data, videos)
             case "appearance":
-                return self._model(f"appearance, per frame={resolve(None)}", data, device)
+                return self._model(f"appearance, per frame={resolve(None)}", data, videos)
             case "spectral-residual":
                 return SpectralResidual()
             case "mean-train-map":

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,18 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from saliency.data.mini_scenes import make_shots, render
 from saliency.errors import InputError
 from saliency.inference.folding import for_inference
-from saliency.io.atomic import replacing
 from saliency.io.transforms import make_clip
 from saliency.io.weights import LoadedModel
 from saliency.types import InputSpec
 
-TOLERANCE = 1e-4
-"""How far a map value, in [0, 1], of the written file may be from the model's."""
+TOLERANCE = 5e-4
+"""How far a map value of the written file may be from the model's, as a share of the map's peak."""
+
+MOST_CLIPS = 4096
+"""Clips that a file takes at once."""
 
 
 class FramesToMaps(nn.Module):
@@ -39,43 +44,85 @@ class FramesToMaps(nn.Module):
         return self.model(make_clip(rearrange(frames, "b t h w c -> b t c h w"), self.spec))
 
 
-def export(loaded: LoadedModel, path: Path, batch_size: int = 1) -> float | None:
-    """Write a model as ``.onnx`` (ONNX) or ``.pt2`` (torch.export).
+def export(loaded: LoadedModel, path: Path) -> float | None:
+    """Write a model as ``.onnx`` (ONNX), ``.xml`` (OpenVINO, with its ``.bin`` beside it) or ``.pt2`` (torch.export).
 
-    The file takes ``frames``, uint8 RGB (B, T, H, W, 3) of the model's own length and size, and gives ``maps``,
-    float32 (B, H, W) in [0, 1]; normalisation is inside. Its metadata say under ``saliency`` which frames of a
-    video a clip is made of (JSON: the `InputSpec`, its offsets from the target frame, sha256 of the weights).
+    The file takes ``frames``, uint8 RGB (B, T, H, W, 3) of the model's own length and size and of any B, and gives
+    ``maps``, float32 (B, H, W) in [0, 1]; normalisation is inside. Its metadata say under ``saliency`` which frames of
+    a video a clip is made of (JSON: the `InputSpec`, its offsets from the target frame, sha256 of the weights).
 
     Args:
         loaded: the model.
         path: file to write; its suffix is the format.
-        batch_size: clips B at once, fixed in the file.
 
     Returns:
-        the largest difference of a map value from the model's on random frames; None when nothing is there to run
-        the file (onnxruntime).
+        the largest difference of a map value from the model's on frames of a rendered scene, as a share of the map's
+        peak; None when nothing is there to run the file (onnxruntime).
 
     Raises:
         InputError: unknown suffix, a package is missing, or the file does not give the model's numbers; then
             nothing is left at `path`.
     """
-    writers: dict[str, Callable[..., None]] = {".onnx": _write_onnx, ".pt2": _write_pt2}
-    if path.suffix not in writers:
-        raise InputError(f"{path}: unknown format '{path.suffix}'; choose {' or '.join(writers)}")
     spec = loaded.config.input
     facts = {"input": asdict(spec), "offsets": spec.offsets, "sha256": loaded.sha256, **loaded.metadata}
-    module = FramesToMaps(for_inference(loaded.model), spec).eval()
-    shape = (batch_size, spec.length, *spec.size, 3)
-    frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), replacing(path) as written:
-        program = torch.export.export(module, (frames,))
-        writers[path.suffix](program, written, json.dumps(facts))
-        maps = (_run_onnx if path.suffix == ".onnx" else _run_pt2)(written, frames)
-        difference = None if maps is None else float((maps - module(frames)).abs().max())
+    return write_graph(loaded.model, replace(spec, keep_shape=False), path, facts, clips=2)
+
+
+def write_graph(
+    model: nn.Module, spec: InputSpec, path: Path, facts: dict[str, object] | None = None, clips: int = 1
+) -> float | None:
+    """Write the file of `export`; what was at `path` stays until the new one gave the right maps.
+
+    Args:
+        model: (B, 3, T, H, W) -> (B, H, W).
+        spec: the clip it wants.
+        path: file to write, in a folder that exists.
+        facts: its metadata.
+        clips: how many it is tried on.
+
+    Returns:
+        see `export`.
+
+    Raises:
+        InputError: see `export`.
+    """
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: unknown format '{path.suffix}'; choose {', '.join(FORMATS)}")
+    write, run = FORMATS[path.suffix]
+    module = FramesToMaps(for_inference(model), spec).eval()
+    example = torch.zeros((2, spec.length, *spec.size, 3), dtype=torch.uint8)  # 1 would be taken for a constant
+    with torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+        batch = torch.export.Dim("batch", min=1, max=MOST_CLIPS)
+        program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
+        written = Path(folder) / path.name
+        write(program, written, json.dumps(facts or {}))
+        frames = torch.from_numpy(scene(spec, clips))
+        maps = run(written, frames)
+        difference = None if maps is None else _difference(maps, module(frames))
         if difference is not None and not difference <= TOLERANCE:
-            raise InputError(f"{path}: not written, its maps differ from the model's by {difference:.2g}")
+            raise InputError(f"{path}: not written, its maps differ from the model's by {difference:.2g} of their peak")
+        for file in sorted(Path(folder).iterdir()):  # weights before what names them: .bin, .xml
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+            file.replace(path.parent / file.name)
     return difference
+
+
+def scene(spec: InputSpec, clips: int) -> np.ndarray:
+    """Return consecutive clips of a rendered scene, uint8 (clips, T, H, W, 3)."""
+    count = (spec.length - 1) * spec.stride + clips
+    shots = make_shots(np.random.default_rng(0), max(count, 16), spec.size)
+    frames = np.stack([render(shot, i, spec.size) for shot in shots for i in range(len(shot))])
+    span = (spec.length - 1) * spec.stride + 1
+    return np.stack([frames[first : first + span : spec.stride] for first in range(clips)])
+
+
+def _difference(found: Tensor, wanted: Tensor) -> float:
+    if found.shape != wanted.shape:
+        return float("inf")
+    peaks = wanted.flatten(1).amax(1)[:, None, None]
+    return float(((found - wanted).abs() / peaks).max())
 
 
 def _write_onnx(program: torch.export.ExportedProgram, path: Path, facts: str) -> None:
@@ -85,6 +132,18 @@ def _write_onnx(program: torch.export.ExportedProgram, path: Path, facts: str) -
     assert onnx is not None
     onnx.model.metadata_props["saliency"] = facts
     onnx.save(path, external_data=False)
+
+
+def _write_openvino(program: torch.export.ExportedProgram, path: Path, facts: str) -> None:
+    if importlib.util.find_spec("openvino") is None:
+        raise InputError("writing .xml needs a package that is not installed: pip install 'video-saliency[fast]'")
+    import openvino
+
+    graph = openvino.convert_model(program)
+    graph.inputs[0].get_tensor().set_names({"frames"})
+    graph.outputs[0].get_tensor().set_names({"maps"})
+    graph.set_rt_info(facts, ["saliency"])
+    openvino.save_model(graph, path, compress_to_fp16=False)
 
 
 def _write_pt2(program: torch.export.ExportedProgram, path: Path, facts: str) -> None:
@@ -100,5 +159,21 @@ def _run_onnx(path: Path, frames: Tensor) -> Tensor | None:
     return torch.from_numpy(session.run(None, {"frames": frames.numpy()})[0])
 
 
+def _run_openvino(path: Path, frames: Tensor) -> Tensor:
+    import openvino
+
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    return torch.from_numpy(compiled(frames.numpy())[0].copy())
+
+
 def _run_pt2(path: Path, frames: Tensor) -> Tensor:
     return torch.export.load(path).module()(frames)
+
+
+FORMATS: dict[str, tuple[Callable[..., None], Callable[[Path, Tensor], Tensor | None]]] = {
+    ".onnx": (_write_onnx, _run_onnx),
+    ".xml": (_write_openvino, _run_openvino),
+    ".pt2": (_write_pt2, _run_pt2),
+}
+"""Suffix -> what writes the file, and what runs it."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
@@ -11,15 +11,16 @@ import torch
 from torch import nn
 
 from saliency.errors import InputError
+from saliency.inference.backends.base import BackendWish, PrecisionWish, choose_compute
 from saliency.inference.card import Card, card_of
+from saliency.inference.engine import Engine
 from saliency.inference.ensemble import Ensemble
-from saliency.inference.predictor import Predictor
+from saliency.inference.predictor import Predictor, known_length
 from saliency.inference.trust import Encoder, Judge, Trust, trust_of
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
 from saliency.io.transforms import resize_map
-from saliency.runtime.distributed import pick_device
 from saliency.types import InputSpec, ModelConfig
 
 Size: TypeAlias = Literal["source", "model"] | tuple[int, int]
@@ -152,7 +153,7 @@ class Model(Predicting):
         config: what the network was built from.
         metadata: what was saved with the weights.
         sha256: of the weights file.
-        device: where it computes.
+        engine: computes its maps.
     """
 
     name: str
@@ -160,7 +161,12 @@ class Model(Predicting):
     config: ModelConfig
     metadata: Mapping[str, str] = field(repr=False)
     sha256: str
-    device: torch.device
+    engine: Engine = field(repr=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.engine.compute.device
 
     @property
     def input(self) -> InputSpec:
@@ -189,13 +195,23 @@ class Model(Predicting):
         """Return what makes maps; see `Predicting.predictor`."""
         if any(weight.is_meta for weight in self.network.parameters()):
             raise InputError(f"the model {self.name} was closed; load it again")
-        return Predictor(self.network, self.input, device=self.device, batch_size=batch_size)
+        return Predictor(self.engine, batch_size)
+
+    def settled(self, source: FrameSource, maps: int | None = None) -> "Model":
+        """Return the model with the backend that ``auto`` means for a video; see `Engine.settled`.
+
+        Args:
+            source: the video.
+            maps: how many maps will be computed; None: one for each frame.
+        """
+        return replace(self, engine=self.engine.settled(source.size, known_length(source) if maps is None else maps))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.network.to("meta")
+        self.engine.forget()
 
 
 NOT_FINITE = "the map of frame {} is not finite; the weights are damaged or overflow at this precision"
@@ -265,7 +281,13 @@ def as_density(values: np.ndarray, frame: int) -> np.ndarray:
     return (values / total).astype(np.float32)
 
 
-def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") -> Model:
+def load_model(
+    name_or_path: str | Path | None = None,
+    *,
+    device: str = "auto",
+    backend: BackendWish = "auto",
+    precision: PrecisionWish = "auto",
+) -> Model:
     """Load a model with its weights.
 
     Args:
@@ -273,10 +295,15 @@ def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") 
             weights of TMFI-Net, ViNet-S, ViNet, ViNet-A or STSA-Net), the folder of a run, ``user/name`` of
             huggingface.co (the extra ``hub``), or None for the default model.
         device: ``auto`` takes a GPU when there is one; ``cpu``, ``cuda``, ``cuda:1``.
+        backend: who computes: ``torch``, ``openvino`` or ``onnx`` (these two on the CPU); ``auto`` takes OpenVINO on a
+            CPU when it is installed (``pip install 'video-saliency[fast]'``) and the video is long enough to be worth
+            it, else PyTorch.
+        precision: arithmetic: ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp32, in which the weights were scored.
 
     Raises:
         InputError: there is no such model or file, its weights are not on this machine (the message says what to put
-            where; nothing is ever filled with random weights), or the device cannot be used.
+            where; nothing is ever filled with random weights), or the device, the backend or the precision cannot be
+            used here.
 
     Example:
         >>> import saliency
@@ -284,21 +311,27 @@ def load_model(name_or_path: str | Path | None = None, *, device: str = "auto") 
         >>> model.input.length > 0
         True
     """
-    chosen = pick_device(device)
+    compute = choose_compute(device, backend, precision)
     path = resolve(name_or_path)
     loaded = open_model(path)
+    network = loaded.model.to(compute.device).eval().requires_grad_(False)
     return Model(
         name=path.stem,
-        network=loaded.model.to(chosen).eval().requires_grad_(False),
+        network=network,
         config=loaded.config,
         metadata=loaded.metadata,
         sha256=loaded.sha256,
-        device=chosen,
+        engine=Engine(network, loaded.config.input, compute, loaded.sha256),
     )
 
 
 def load_ensemble(
-    names_or_paths: Sequence[str | Path], *, weights: Sequence[float] = (), device: str = "auto"
+    names_or_paths: Sequence[str | Path],
+    *,
+    weights: Sequence[float] = (),
+    device: str = "auto",
+    backend: BackendWish = "auto",
+    precision: PrecisionWish = "auto",
 ) -> ModelMean:
     """Load several models that predict as one: the mean of their densities.
 
@@ -308,11 +341,13 @@ def load_ensemble(
         names_or_paths: each what `load_model` takes.
         weights: of the mean, one for each model, > 0; default: equal ones.
         device: as of `load_model`.
+        backend: as of `load_model`.
+        precision: as of `load_model`.
 
     Raises:
         InputError: a model cannot be loaded, none is named, or the weights do not fit.
     """
     if isinstance(names_or_paths, str | Path):
         raise InputError(f"load_ensemble takes a list of models, got {names_or_paths!r}")
-    models = tuple(load_model(name, device=device) for name in names_or_paths)
+    models = tuple(load_model(name, device=device, backend=backend, precision=precision) for name in names_or_paths)
     return ModelMean(models=models, weights=tuple(weights))

@@ -12,10 +12,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
+from saliency.errors import InputError
+from saliency.inference.engine import Engine
 from saliency.io.prefetch import prefetch
-from saliency.io.transforms import make_clip, resize_frames
+from saliency.io.transforms import resize_frames
 from saliency.types import InputSpec
 
 _CHUNK = 8
@@ -49,35 +51,21 @@ class Frames(Protocol):
 class Predictor:
     """Runs a model over the frames of a video.
 
-    The map of target frame ``t`` is ``model(clip)`` for the clip of the frames ``spec.frames(t, n)``, where the
-    first and last frame of the video are repeated outside of it, whatever the batch size.
+    The map of target frame ``t`` is the model's of the clip of the frames ``spec.frames(t, n)``, where the first and
+    last frame of the video are repeated outside of it, whatever the batch size.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        spec: InputSpec,
-        device: str | torch.device = "cpu",
-        batch_size: int = 8,
-        autocast: torch.dtype | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, batch_size: int = 8) -> None:
         """Make a predictor.
 
         Args:
-            model: (B, 3, T, h, w) -> (B, h', w'). Moved to `device`, and put in evaluation mode by `maps`,
-                which does not put it back.
-            spec: the model's input.
-            device: where to compute.
+            engine: the model and how it computes.
             batch_size: clips computed together, at least 1.
-            autocast: lower precision to compute in, e.g. ``torch.bfloat16``; None keeps the model's own.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.device = torch.device(device)
-        self.model = model.to(self.device)
-        self.spec = spec
-        self.batch_size = batch_size
-        self.autocast = autocast
+        self.engine, self.batch_size = engine, batch_size
+        self.spec, self.device = engine.spec, engine.compute.device
 
     def maps(
         self, source: Frames, targets: Sequence[int] | None = None, every: int = 1
@@ -95,7 +83,8 @@ class Predictor:
 
         Raises:
             IndexError: a target is not a frame of the video.
-            InputError: a frame cannot be decoded; maps are yielded only for batches completed before.
+            InputError: a frame cannot be decoded (maps are yielded only for batches completed before), or the model
+                cannot be made ready for this size.
             ValueError: targets do not increase, or the model's output has a wrong shape.
         """
         for numbers, clips in self.batches(source, targets, every):
@@ -121,6 +110,7 @@ class Predictor:
             spec = replace(spec.fitted(source.size), keep_shape=False)
         size = max(1, min(self.batch_size, _WAITING // every))
         cut = _Batches(size=size, first=min(first or size, size), every=every)
+        self.engine.expect(spec.size, known_length(source) if targets is None else len(targets))
         if targets is None:
             yield from self._run(source, _Run(targets=None, start=0, stop=None), spec, cut)
             return
@@ -167,21 +157,17 @@ class Predictor:
         finally:
             stream.close()
 
-    @torch.no_grad()
     def compute(self, clips: Tensor) -> Tensor:
         """Turn uint8 clips (B, T, 3, h, w) on the device into float32 maps (B, h', w') on the CPU.
 
         Raises:
+            InputError: the model cannot be made ready for clips of this size.
             ValueError: the model's output has a wrong shape.
         """
-        self.model.eval()
-        spec = replace(self.spec, size=tuple(clips.shape[-2:]), keep_shape=False)
-        inputs = make_clip(clips, spec)  # (B, 3, T, h, w)
-        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            out = self.model(inputs)
+        out = self.engine.network((clips.shape[-2], clips.shape[-1]), self.batch_size)(clips)
         if out.ndim != 3 or len(out) != len(clips):
             raise ValueError(f"the model gave {tuple(out.shape)}, expected ({len(clips)}, height, width)")
-        return out.float().cpu()
+        return out
 
     def _stream(self, source: Frames, run: "_Run", begin: int, size: tuple[int, int]) -> Generator["_Part", None, None]:
         """Yield the resized frames from number `begin` on, without end.
@@ -221,6 +207,14 @@ class Predictor:
     def _resize(self, frames: list[np.ndarray], size: tuple[int, int]) -> Tensor:
         pixels = torch.from_numpy(np.stack(frames)).to(self.device)  # (n, H, W, 3)
         return resize_frames(pixels, size)
+
+
+def known_length(source: Frames) -> int | None:
+    """Return the number of frames; None of a camera or stream."""
+    try:
+        return len(source)
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

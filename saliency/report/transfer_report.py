@@ -21,6 +21,8 @@ from saliency.evaluation.protocols import CANONICAL
 from saliency.evaluation.result import Result
 from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate_many
+from saliency.inference.backends.base import Compute
+from saliency.inference.engine import Engine
 from saliency.inference.overlay import Overlay, side_by_side
 from saliency.io.images import write_image
 from saliency.io.transforms import resize_map
@@ -172,9 +174,7 @@ def _predictor(folder: Path, stage: Stage, learner: str, device: torch.device) -
     loaded = load_model(best_file(folder, stage.name, learner))
     return ModelPredictor(
         name=f"{learner}/{stage.name}",
-        model=loaded.model.to(device).eval(),
-        spec=loaded.config.input,
-        device=device,
+        engine=Engine(loaded.model, loaded.config.input, Compute(device=device)),
         metadata={"weights_sha256": loaded.sha256, "val_loss": loaded.metadata.get("val_loss", "nan")},
     )
 

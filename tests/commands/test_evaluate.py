@@ -15,6 +15,7 @@ from PIL import Image
 from saliency.commands import main as commands
 from saliency.errors import InputError
 from saliency.evaluation.result import Result
+from saliency.inference.engine import Engine
 from saliency.inference.predictor import Predictor
 from saliency.io.frames import open_frames
 from saliency.io.transforms import resize_map
@@ -72,7 +73,7 @@ def write_maps(data: Path, weights: Path, out: Path, kind: str) -> None:
     for video in sorted((data / "videos").iterdir()):
         (out / video.name).mkdir(parents=True)
         with open_frames(video) as source:
-            for i, pred in Predictor(loaded.model, loaded.config.input).maps(source):
+            for i, pred in Predictor(Engine(loaded.model, loaded.config.input)).maps(source):
                 values = resize_map(pred, source.size).numpy()
                 path = out / video.name / f"{i + 1:04d}.{kind}"
                 if kind == "npy":

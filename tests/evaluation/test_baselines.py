@@ -21,6 +21,7 @@ from saliency.evaluation.baselines import (
 )
 from saliency.evaluation.settings import EvaluationSettings
 from saliency.evaluation.video_run import evaluate, evaluate_many, oddities
+from saliency.inference.engine import Engine
 from saliency.inference.predictor import Predictor
 from saliency.types import InputSpec
 
@@ -41,9 +42,9 @@ class Brightness(nn.Module):
 def test_model_predictor_gives_the_models_maps(gaze_video):
     video = gaze_video(pictures=True)
     model = Brightness().train()
-    got = dict(ModelPredictor(name="m", model=model, spec=SPEC, batch_size=2).maps(video, [0, 2, 5]))
+    got = dict(ModelPredictor(name="m", engine=Engine(model, SPEC), batch_size=2).maps(video, [0, 2, 5]))
     with video.open() as source:
-        expected = dict(Predictor(model, SPEC).maps(source, [0, 2, 5]))
+        expected = dict(Predictor(Engine(model, SPEC)).maps(source, [0, 2, 5]))
     assert list(got) == [0, 2, 5]
     assert all(torch.equal(got[i], expected[i]) and got[i].shape == (18, 32) for i in got)
 

@@ -11,6 +11,7 @@ from saliency.errors import InputError
 from saliency.evaluation.baselines import ModelPredictor
 from saliency.evaluation.dataset_run import evaluate_dataset
 from saliency.inference.card import KEY, card_of, score_table
+from saliency.inference.engine import Engine
 from saliency.inference.zoo import resolve
 from saliency.io.weights import load_model
 
@@ -64,7 +65,7 @@ def test_a_line_of_the_table_comes_from_the_weights(tmp_path: Path) -> None:
     card = card_of(loaded.metadata)
     assert card is not None
     expected = next(s for s in card.scores if (s.data, s.predictor) == ("scene val", "default model"))
-    model = ModelPredictor(name="default model", model=loaded.model, spec=loaded.config.input)
+    model = ModelPredictor(name="default model", engine=Engine(loaded.model, loaded.config.input))
     results = evaluate_dataset([model], Stills(name="scene").videos("val"), tmp_path)
     assert results is not None
     for metric in ("cc", "nss", "kld", "sim"):

@@ -7,6 +7,7 @@ import pytest
 from torch import nn
 
 from saliency.errors import InputError
+from saliency.inference.engine import Engine
 from saliency.inference.ensemble import Ensemble
 from saliency.inference.predictor import Predictor
 from saliency.types import InputSpec
@@ -25,6 +26,8 @@ class Counted:
     def __init__(self, count, broken_at=None):
         self.count, self.broken_at, self.decoded = count, broken_at, 0
 
+    size = (12, 20)
+
     def __len__(self):
         return self.count
 
@@ -38,8 +41,8 @@ class Counted:
 
 
 def members(sizes=((6, 10), (6, 10))):
-    first = Predictor(Brightness(1), InputSpec(length=4, size=sizes[0]), batch_size=3)
-    return [first, Predictor(Brightness(3), InputSpec(length=9, size=sizes[1], target="middle"), batch_size=5)]
+    first = Predictor(Engine(Brightness(1), InputSpec(length=4, size=sizes[0])), batch_size=3)
+    return [first, Predictor(Engine(Brightness(3), InputSpec(length=9, size=sizes[1], target="middle")), batch_size=5)]
 
 
 @pytest.mark.parametrize("targets", [None, [0, 1, 5, 11, 12, 39]])

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from saliency.errors import InputError
+from saliency.inference.backends.base import Compute
+from saliency.inference.engine import Engine
 from saliency.inference.predictor import Predictor
 from saliency.io.transforms import make_clip, resize_frames
 from saliency.types import InputSpec
@@ -55,7 +57,7 @@ def naive(video, spec, target):
 
 def assert_exact(video, spec, batch_size, targets=None):
     wanted = list(range(len(video))) if targets is None else list(targets)
-    got = list(Predictor(ClipCode(), spec, batch_size=batch_size).maps(video, targets))
+    got = list(Predictor(Engine(ClipCode(), spec), batch_size=batch_size).maps(video, targets))
     assert [t for t, _ in got] == wanted
     for t, found in got:
         assert found.dtype == torch.float32 and found.shape == spec.size
@@ -102,7 +104,7 @@ def test_far_targets_do_not_read_what_lies_between():
 
 
 def test_no_targets_give_no_maps():
-    assert list(Predictor(ClipCode(), InputSpec(size=SIZE)).maps(Video(3), [])) == []
+    assert list(Predictor(Engine(ClipCode(), InputSpec(size=SIZE))).maps(Video(3), [])) == []
 
 
 def test_video_of_the_models_size_is_not_resized():
@@ -122,7 +124,7 @@ def test_memory_does_not_grow_with_the_video(monkeypatch):
 
     monkeypatch.setattr(torch, "empty", counted)
     for count in (50, 500):
-        for _ in Predictor(ClipCode(), InputSpec(length=8, size=SIZE), batch_size=4).maps(Video(count)):
+        for _ in Predictor(Engine(ClipCode(), InputSpec(length=8, size=SIZE)), batch_size=4).maps(Video(count)):
             pass
     assert sizes[0] == sizes[1]
 
@@ -130,7 +132,7 @@ def test_memory_does_not_grow_with_the_video(monkeypatch):
 def test_maps_come_before_the_video_is_read_to_its_end():
     video = Video(500)
     spec = InputSpec(length=8, target="middle", size=SIZE)
-    maps = Predictor(ClipCode(), spec, batch_size=4).maps(video)
+    maps = Predictor(Engine(ClipCode(), spec), batch_size=4).maps(video)
     assert [t for t, _ in itertools.islice(maps, 3)] == [0, 1, 2]
     maps.close()
     assert video.asked.sum() < 60
@@ -138,7 +140,7 @@ def test_maps_come_before_the_video_is_read_to_its_end():
 
 def test_neighbouring_clips_share_memory(monkeypatch):
     seen = []
-    predictor = Predictor(ClipCode(), InputSpec(length=8, stride=2, size=SIZE), batch_size=4)
+    predictor = Predictor(Engine(ClipCode(), InputSpec(length=8, stride=2, size=SIZE)), batch_size=4)
     predict = predictor.compute
     monkeypatch.setattr(predictor, "compute", lambda clips: (seen.append(clips), predict(clips))[1])
     list(predictor.maps(Video(12)))
@@ -150,13 +152,14 @@ def test_neighbouring_clips_share_memory(monkeypatch):
 def test_damage_is_raised_after_the_batches_before_it():
     got = []
     with pytest.raises(InputError, match="damaged"):
-        for t, _ in Predictor(ClipCode(), InputSpec(length=4, size=SIZE), batch_size=4).maps(Video(40, fail_at=21)):
+        predictor = Predictor(Engine(ClipCode(), InputSpec(length=4, size=SIZE)), batch_size=4)
+        for t, _ in predictor.maps(Video(40, fail_at=21)):
             got.append(t)
     assert got == list(range(16))
 
 
 def test_wrong_targets_are_refused():
-    predictor = Predictor(ClipCode(), InputSpec(size=SIZE))
+    predictor = Predictor(Engine(ClipCode(), InputSpec(size=SIZE)))
     with pytest.raises(ValueError, match="increase"):
         next(predictor.maps(Video(5), [2, 2]))
     with pytest.raises(IndexError, match="5 frames"):
@@ -169,7 +172,7 @@ def test_wrong_model_output_is_named():
             return clip.mean(dim=2)
 
     with pytest.raises(ValueError, match=r"\(2, 3, 6, 8\)"):
-        next(Predictor(Wrong(), InputSpec(size=SIZE), batch_size=2).maps(Video(5)))
+        next(Predictor(Engine(Wrong(), InputSpec(size=SIZE)), batch_size=2).maps(Video(5)))
 
 
 def test_autocast_and_eval_mode():
@@ -181,10 +184,13 @@ def test_autocast_and_eval_mode():
         def forward(self, clip):
             assert not self.training
             out = self.layer(clip.mean(dim=2).permute(0, 2, 3, 1))[..., 0]
-            self.kind = out.dtype
+            kinds.append(out.dtype)
             return out
 
+    kinds: list[torch.dtype] = []
     model = Mode().train()
-    maps = list(Predictor(model, InputSpec(size=SIZE), autocast=torch.bfloat16).maps(Video(2)))
-    assert model.kind == torch.bfloat16 and maps[0][1].dtype == torch.float32
+    engine = Engine(model, InputSpec(size=SIZE), Compute(precision="bf16"))
+    maps = list(Predictor(engine).maps(Video(2)))
+    assert kinds == [torch.bfloat16] and maps[0][1].dtype == torch.float32
+    assert model.training  # the caller's own stays as it is
     assert not maps[0][1].requires_grad

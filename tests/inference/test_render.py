@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from saliency.inference.engine import Engine
 from saliency.inference.outputs import outputs_in
 from saliency.inference.predictor import Predictor
 from saliency.inference.render import _Tap, render
@@ -45,7 +46,7 @@ def out(tmp_path, **kwargs):
 
 
 def predictor():
-    return Predictor(Brightness(), InputSpec(length=4, size=(9, 16), target="middle"), batch_size=3)
+    return Predictor(Engine(Brightness(), InputSpec(length=4, size=(9, 16), target="middle")), batch_size=3)
 
 
 def test_interrupted_rendering_leaves_a_playable_beginning(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from saliency.inference.engine import Engine
 from saliency.inference.ensemble import Ensemble
 from saliency.inference.predictor import Predictor
 from saliency.inference.thinning import Thinned, step_for
@@ -19,7 +20,7 @@ class Mean(torch.nn.Module):
 
 def predictor(length=1, batch_size=4, **spec):
     plain = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
-    return Predictor(Mean(), InputSpec(length=length, size=SIZE, **plain, **spec), batch_size=batch_size)
+    return Predictor(Engine(Mean(), InputSpec(length=length, size=SIZE, **plain, **spec)), batch_size=batch_size)
 
 
 def video(levels):
