@@ -105,6 +105,9 @@ class Stage:
         weight_decay: replaces every learner's weight decay in this stage.
         alone: learner -> its own batch size, length and schedule. Then every learner is trained by itself, one after
             the other, to the last bit as in a run that has no other learner. Empty: all learn together.
+        confidence: what methods that compare learners without ground truth go by: the ``task``'s own measure of a
+            prediction, or how little it changes when its clip is mirrored (``mirror``: minus the divergence between
+            the two; one more forward pass of every learner).
         task: replaces the run's task in training, for example by one with another rule of who teaches; what is
             validated stays the run's.
     """
@@ -118,9 +121,11 @@ class Stage:
     lr_factor: float = 1.0
     weight_decay: float | None = None
     alone: dict[str, Alone] = field(default_factory=dict)
+    confidence: Literal["task", "mirror"] = "task"
     task: Task[Any] | None = None
 
     def __post_init__(self) -> None:
+        checks.choices(self)
         checks.counts(self, epochs=0)
         checks.reals(self, lr=0, lr_factor=0, weight_decay=0)
 

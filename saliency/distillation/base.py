@@ -25,12 +25,14 @@ class Transfer:
         teachers: (K, B) bool, True where model k (in the order of `preds`) taught sample b.
         task_weight: factor of the learners' own task losses in the total.
         drop_nan: leave samples out of the mean that no learner could score; False lets their NaN through.
+        labels: whether ground truth takes part; without it no sample is left out for want of a score.
     """
 
     loss: Tensor
     teachers: Tensor
     task_weight: float = 1.0
     drop_nan: bool = True
+    labels: bool = True
 
 
 class Distiller(Protocol):
@@ -70,6 +72,8 @@ def combine(losses: Mapping[str, Tensor], transfer: Transfer) -> Tensor:
         Scalar: mean over the kept samples of task_weight * (sum of task losses) + transfer loss;
         0 if no sample was kept.
     """
+    if not transfer.labels:
+        return transfer.loss.mean()
     task = torch.stack(list(losses.values()))  # (K, B)
     if not transfer.drop_nan:
         return (transfer.task_weight * task.sum(0) + transfer.loss).mean()

@@ -11,6 +11,7 @@ from saliency.distillation.bi_kd import BiKD
 from saliency.distillation.control import TaskOnly
 from saliency.distillation.dml import DML
 from saliency.distillation.ensemble import EnsembleTeacher
+from saliency.distillation.label_free import LabelFree
 from saliency.distillation.leader import Leader
 from saliency.distillation.margin import Margin
 from saliency.models.appearance_net import AppearanceNetConfig
@@ -19,7 +20,7 @@ from saliency.tasks.other_viewers import OtherViewersTask
 from saliency.tasks.saliency import SaliencyTask
 from saliency.types import InputSpec
 
-Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split"]
+Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split", "label_free"]
 
 REGIMES: Mapping[Regime, FewLabels] = {
     "screening": FewLabels(source=Stills(), viewers=1, share=0.3, seed=100),
@@ -28,6 +29,7 @@ REGIMES: Mapping[Regime, FewLabels] = {
     "all_30": FewLabels(source=Stills(), share=0.3),
     "all_100": FewLabels(source=Stills()),
     "one_30_split": FewLabels(source=Stills(), viewers=1, share=0.3, parts={"narrow": 0, "wide": 1}),
+    "label_free": FewLabels(source=Stills(), viewers=1, share=0.3, seed=200),
 }
 
 OTHERS = "others"
@@ -50,6 +52,16 @@ ARMS: Mapping[str, Distiller] = {
     "margin": Margin(margin=0.1),
 }
 
+LABEL_FREE: Mapping[str, Distiller] = {
+    "control": TaskOnly(),
+    "random": BiKD(teacher="random"),
+    "agreement": LabelFree(by="agreement", task_weight=1.0),
+    "confidence": LabelFree(by="confidence", task_weight=1.0),
+    "mirror": LabelFree(by="confidence", task_weight=1.0),
+    "agreement_only": LabelFree(by="agreement"),
+}
+"""Arms of the exploratory regime ``label_free``: no label says who teaches; ``agreement_only`` uses none at all."""
+
 STUDY_ARMS = ("bi_kd", "random", "dml_half", "ensemble", "ensemble_2", "others", "dml", "bi_kd_3", "reversed")
 """The arms of the study: those that the hypotheses name, then the best three others of the screening."""
 
@@ -63,6 +75,8 @@ CONTRASTS = (
     ("bi_kd", "reversed"),
 )
 """What H2 and H3 compare, and the best teacher with the worst."""
+
+FREE_CONTRASTS = (("agreement", "random"), ("confidence", "random"), ("mirror", "random"))
 
 TASK = SaliencyTask(monitor="loss")
 FIRST, FURTHER = 20, 10
@@ -82,7 +96,8 @@ NETWORKS = {
 def study(regime: Regime) -> Run:
     """Return the screening (all arms) or the study of the chosen arms in one regime."""
     data = REGIMES[regime]
-    arms = ARMS if regime == "screening" else ("control", *STUDY_ARMS)
+    arms = LABEL_FREE if regime == "label_free" else ARMS
+    chosen = ("control", *STUDY_ARMS) if regime not in ("screening", "label_free") else tuple(arms)
     alone = {name: Alone(epochs=FIRST, batch_size=16, validate_every=2) for name in NETWORKS} if data.parts else {}
     first = Optimizer(name="adamw", lr=2e-3, schedule="cosine", weight_decay=0.01, clip_norm=1.0)
     return Run(
@@ -92,7 +107,7 @@ def study(regime: Regime) -> Run:
         learners={name: Learner(model=model, optimizer=first) for name, model in NETWORKS.items()},
         stages=(
             Stage(name="before", epochs=0 if data.parts else FIRST, alone=alone),
-            *(_arm(name) for name in ARMS if name in arms),
+            *(_arm(name, arms[name]) for name in arms if name in chosen),
         ),
         train=Training(
             batch_size=16,
@@ -105,10 +120,15 @@ def study(regime: Regime) -> Run:
             device="cpu",
             threads=1,
         ),
-        report=Study(before="before", control="control", contrasts=CONTRASTS),
+        report=Study(
+            before="before", control="control", contrasts=CONTRASTS if regime != "label_free" else FREE_CONTRASTS
+        ),
     )
 
 
-def _arm(name: str) -> Stage:
+def _arm(name: str, distiller: Distiller) -> Stage:
     task = OtherViewersTask(monitor=TASK.monitor) if name == OTHERS else None
-    return Stage(name=name, epochs=FURTHER, start="before", lr=1e-3, distiller=ARMS[name], task=task)
+    confidence = "mirror" if name == "mirror" else "task"
+    return Stage(
+        name=name, epochs=FURTHER, start="before", lr=1e-3, distiller=distiller, task=task, confidence=confidence
+    )

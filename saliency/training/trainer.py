@@ -334,7 +334,10 @@ class Trainer:
                     if learner.stopped:  # keeps its place without a score: it neither teaches nor learns
                         for values in (losses, compared, ranked):
                             values[learner.name] = torch.full_like(next(iter(values.values())).detach(), torch.nan)
-                transfer = stage.distiller(compared, ranked, task.divergence, confidences=Confidences(task, compared))
+                confidences: Mapping[str, Tensor] = Confidences(task, compared)
+                if stage.confidence == "mirror":
+                    confidences = self._constancy(task, learners, batch, compared)
+                transfer = stage.distiller(compared, ranked, task.divergence, confidences=confidences)
                 trained = {learner.name: losses[learner.name] for learner in learners if learner.active}
                 total = combine(trained, transfer)
                 if total.requires_grad:
@@ -371,6 +374,26 @@ class Trainer:
                 output = learner.forward(clip)
             preds[learner.name] = self.run.task.align(output, batch.target)
         return preds
+
+    @torch.no_grad()
+    def _constancy(
+        self, task: Task[Any], learners: list[Trained], batch: Any, compared: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """(B,) of each learner: minus the divergence of its prediction from the mirrored one of the mirrored clip."""
+        dtype, found = PRECISIONS[self.run.train.precision], {}
+        for learner in learners:
+            if learner.stopped:
+                found[learner.name] = torch.full_like(task.confidence(compared[learner.name].detach()), torch.nan)
+                continue
+            training = learner.model.training
+            learner.model.eval()  # statistics of batches are not to see a clip twice
+            with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+                output = learner.model(batch.inputs[learner.view].flip(-1))
+            learner.model.train(training)
+            pred = task.comparable(task.align(output, batch.target))
+            pred = pred.flip(-1) if pred.ndim > 2 else pred  # logits of a picture have no left and right
+            found[learner.name] = -task.divergence(compared[learner.name].detach(), pred)
+        return found
 
     def _update(self, learner: Trained, number: int, total: int) -> None:
         """Move a learner's weights, unless its gradient is not finite; decided on the device."""

@@ -11,6 +11,7 @@ from saliency.distillation.dml import DML
 from saliency.distillation.each import Each
 from saliency.distillation.kd import KD
 from saliency.distillation.kl_dp import KLDP
+from saliency.distillation.label_free import LabelFree
 from saliency.errors import InputError
 from saliency.tasks.classification import ClassificationTask
 from saliency.tasks.saliency import SaliencyTask
@@ -26,6 +27,8 @@ METHODS = {
     "kl_dp": KLDP(teachers=("a",), initial="b"),
     "kl_dp_supervised": KLDP(teachers=("a",), initial="b", supervised=True),
     "each": Each(methods={"b": KD(teacher="a"), "c": KD(teacher="a")}),
+    "agreement": LabelFree(by="agreement", task_weight=1.0, normalise=False),
+    "confidence": LabelFree(by="confidence", task_weight=1.0),
     "control": TaskOnly(),
 }
 
