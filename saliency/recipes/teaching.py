@@ -96,8 +96,6 @@ NETWORKS = {
 def study(regime: Regime) -> Run:
     """Return the screening (all arms) or the study of the chosen arms in one regime."""
     data = REGIMES[regime]
-    arms = LABEL_FREE if regime == "label_free" else ARMS
-    chosen = ("control", *STUDY_ARMS) if regime not in ("screening", "label_free") else tuple(arms)
     alone = {name: Alone(epochs=FIRST, batch_size=16, validate_every=2) for name in NETWORKS} if data.parts else {}
     first = Optimizer(name="adamw", lr=2e-3, schedule="cosine", weight_decay=0.01, clip_norm=1.0)
     return Run(
@@ -107,7 +105,7 @@ def study(regime: Regime) -> Run:
         learners={name: Learner(model=model, optimizer=first) for name, model in NETWORKS.items()},
         stages=(
             Stage(name="before", epochs=0 if data.parts else FIRST, alone=alone),
-            *(_arm(name, arms[name]) for name in arms if name in chosen),
+            *(_arm(name, method) for name, method in _arms(regime).items()),
         ),
         train=Training(
             batch_size=16,
@@ -121,9 +119,15 @@ def study(regime: Regime) -> Run:
             threads=1,
         ),
         report=Study(
-            before="before", control="control", contrasts=CONTRASTS if regime != "label_free" else FREE_CONTRASTS
+            before="before", control="control", contrasts=FREE_CONTRASTS if regime == "label_free" else CONTRASTS
         ),
     )
+
+
+def _arms(regime: Regime) -> Mapping[str, Distiller]:
+    if regime == "label_free":
+        return LABEL_FREE
+    return ARMS if regime == "screening" else {name: ARMS[name] for name in ARMS if name in ("control", *STUDY_ARMS)}
 
 
 def _arm(name: str, distiller: Distiller) -> Stage:

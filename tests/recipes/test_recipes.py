@@ -15,7 +15,7 @@ from saliency.tasks.classification import ClassificationTask
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 NEEDS = {"imagenet": "timm", "ade20k": "transformers", "shapes": "transformers"}
-TESTED = ("dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes", "real", "teaching")
+TESTED = ("crowdsal", "dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes", "real", "teaching")
 """First words of the names that other tests train: real_gaze in tests/datasets, teaching in tests/report."""
 
 
