@@ -64,6 +64,8 @@ class Import:
         from saliency.gaze.reading import read
         from saliency.io.frames import open_frames
 
+        if not self.files:
+            raise InputError("name the recordings to import; saliency gaze import --help")
         if self.out.suffix.lower() != ".csv":
             raise InputError(f"--out {self.out}: name a file DATA/gaze/NAME.csv")
         if self.out.exists() and not self.replace:

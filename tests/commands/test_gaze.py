@@ -145,3 +145,5 @@ def test_a_gaze_file_that_is_there_is_not_written_over(study):
     with pytest.raises(InputError, match="is there already"):
         main(words(study))
     assert (study / "gaze/cat.csv").read_text() == "kept"
+    with pytest.raises(InputError, match="name the recordings to import"):
+        main(["import", "--out", str(study / "gaze/dog.csv")])

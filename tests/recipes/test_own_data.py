@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from saliency.config.load import load_run
 from saliency.datasets.folder import Inventory, inventory
 from saliency.errors import InputError
 from saliency.inference.zoo import resolve
+from saliency.io.serial import decode, encode
 from saliency.io.weights import load_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.recipes.own_data import divide, own_run
@@ -154,6 +156,15 @@ def test_a_config_of_the_project_takes_a_part_of_its_data():
     assert report.source == source.source
     with pytest.raises(InputError, match="has no videos to choose by name"):
         with_splits(load_run("digits_bi_kd"), {"train": "a"})
+
+
+def test_the_same_is_a_config(study):
+    run = load_run("folder")
+    assert decode(encode(run)) == run
+    data: Any = with_splits(run, {"train": "a,b", "val": "c"}).data
+    source = replace(data.source, root=study)
+    views = {"vinet_s": run.learners["vinet_s"].model.input}
+    assert len(replace(data, source=source).training(views)) == 40  # two videos, 20 clips each
 
 
 def test_splits_are_words_of_their_own():
