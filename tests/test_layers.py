@@ -19,6 +19,7 @@ SAME_SUBJECT = {
     "digits": "small images and the models of them",
     "ensemble": "the mean of several models, as a teacher and as a model",
     "export": "the work and its command",
+    "folder": "videos of one's own and the run that learns from them",
     "leaderboard": "the work and its command",
     "report": "the work and its command",
 }
