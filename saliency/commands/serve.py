@@ -2,6 +2,7 @@
 
 import importlib.util
 import ipaddress
+import logging
 import socket
 import tempfile
 from collections.abc import Sequence
@@ -73,6 +74,9 @@ def main(words: Sequence[str]) -> int:
         videos=arguments.videos,
         minutes=arguments.minutes,
     )
+    logging.getLogger("saliency.io").setLevel(
+        logging.ERROR
+    )  # its warnings name uploaded files, and the page shows them
     with (
         _listen(arguments.host, arguments.port) as listening,
         tempfile.TemporaryDirectory(prefix="saliency-serve-", ignore_cleanup_errors=True) as folder,

@@ -196,6 +196,20 @@ def test_a_region_outside_is_told_in_words_of_the_page(served, film):
     assert said == "region logo=500,0,10,10: lies outside the picture, which is 128 wide and 72 high"
 
 
+def test_of_a_damaged_video_the_part_before_is_there(served, make_video, tmp_path):
+    path = make_video(tmp_path / "whole.avi", 40)
+    (tmp_path / "cut.avi").write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    client = served()
+    id = client.upload(tmp_path / "cut.avi")["id"]
+    client.measure(id)
+    state = wait(client, id)
+    assert state["state"] == "done" and 0 < state["numbers"]["frames"] < 40
+    assert state["message"].startswith("cut.avi: ")
+    names = [file["name"] for file in state["files"]]
+    assert names == ["report.html", "frames.csv", "overlay.partial.mp4"]
+    assert raw(client, f"/api/videos/{id}/files/overlay.partial.mp4")[0] == 200
+
+
 def test_no_file_of_this_computer_can_be_asked_for(served, film, tmp_path):
     client = served()
     id = client.upload(film)["id"]
