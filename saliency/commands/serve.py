@@ -74,9 +74,7 @@ def main(words: Sequence[str]) -> int:
         videos=arguments.videos,
         minutes=arguments.minutes,
     )
-    logging.getLogger("saliency.io").setLevel(
-        logging.ERROR
-    )  # its warnings name uploaded files, and the page shows them
+    logging.getLogger("saliency.io").setLevel(logging.ERROR)  # warnings name uploaded files; the page shows them
     with (
         _listen(arguments.host, arguments.port) as listening,
         tempfile.TemporaryDirectory(prefix="saliency-serve-", ignore_cleanup_errors=True) as folder,
