@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from saliency.data.mini_scenes import make_shots, render
 from saliency.errors import InputError
 from saliency.inference.folding import for_inference
-from saliency.io.transforms import make_clip
 from saliency.io.weights import LoadedModel
 from saliency.types import InputSpec
 
@@ -37,11 +36,14 @@ class FramesToMaps(nn.Module):
 
     def __init__(self, model: nn.Module, spec: InputSpec) -> None:
         super().__init__()
-        self.model, self.spec = model, spec
+        self.model = model
+        self.register_buffer("mean", torch.tensor(spec.mean).view(3, 1, 1, 1))
+        self.register_buffer("std", torch.tensor(spec.std).view(3, 1, 1, 1))
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return the map of the target frame of each clip."""
-        return self.model(make_clip(rearrange(frames, "b t h w c -> b t c h w"), self.spec))
+        clips = rearrange(frames, "b t h w c -> b c t h w").float()
+        return self.model((clips / 255 - self.mean) / self.std)  # `normalise`, in operations that graphs have
 
 
 def export(loaded: LoadedModel, path: Path) -> float | None:
