@@ -230,4 +230,4 @@ def _place(density: np.ndarray) -> np.ndarray:
     """(h, w) bool, the cells within `RADIUS` of the peak."""
     row, column = np.unravel_index(int(density.argmax()), density.shape)
     rows, columns = np.indices(density.shape)
-    return (rows - row) ** 2 + (columns - column) ** 2 <= RADIUS**2
+    return np.asarray((rows - row) ** 2 + (columns - column) ** 2 <= RADIUS**2)
