@@ -23,8 +23,9 @@ def benchmark():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_twenty_photographs_of_a_new_set_help_there_and_do_not_hurt_elsewhere(benchmark, tmp_path):
-    start = benchmark.learned_elsewhere("scene", tmp_path / "start", epochs=3)
+    start = benchmark.learned_elsewhere("scene", tmp_path / "start", epochs=2)
     files = benchmark.adapted("scene", tmp_path / "adapted", count=20, start=str(start))
     table = benchmark.scored(files)
     before, mean = table["before"], table["mean"]
