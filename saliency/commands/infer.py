@@ -32,8 +32,8 @@ class Arguments:
         out: folder to write to (a folder, or file:///folder), or of a single source the file: out.mp4 (out.png of a
             picture).
         skip_done: leave out what an earlier call with the same settings completed in --out.
-        every: predict each so manieth frame and draw the maps between them in proportion to time; auto: about 30 frames
-            a second of faster videos, every frame of others.
+        every: predict each so manieth frame and draw the maps between them in proportion to time, which blurs cuts and
+            quick changes (docs/many.md); auto: about 30 frames a second of faster videos, every frame of others.
         rank: measure only, and write rank.csv, a line for each source.
         roi: regions to measure with --rank, see saliency report --help.
         style: how the map is shown: painted on the frame, alone (heat), or as a line around what is looked at most
@@ -63,7 +63,7 @@ class Arguments:
     ensemble_weights: tuple[float, ...] = ()
     out: str = "runs/infer"
     skip_done: bool = False
-    every: str = "auto"
+    every: str = "1"
     rank: bool = False
     roi: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     style: Literal["overlay", "heat", "contour"] = "overlay"
