@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from saliency.serve.app import Offer
     from saliency.serve.limits import Limits
-    from saliency.serve.measure import Opened
+    from saliency.serve.reporting import Opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _app(arguments: Arguments, limits: "Limits", folder: Path) -> "Starlette":
     from saliency.serve.app import Server, make_app
     from saliency.serve.jobs import Jobs
-    from saliency.serve.measure import measuring
+    from saliency.serve.reporting import measuring
 
     weights, offers = _offers(arguments.weights)
     opened: dict[str, Opened] = {}
@@ -135,7 +135,7 @@ def _offers(weights: Sequence[str]) -> "tuple[dict[str, str], list[Offer]]":
 
 def _opened(name: str, arguments: Arguments) -> "Opened":
     from saliency.commands.predicting import load_models, make_predictor, notes_of
-    from saliency.serve.measure import Opened
+    from saliency.serve.reporting import Opened
 
     models = load_models(
         [name],

@@ -22,8 +22,8 @@ from saliency.serve.example import write_example
 from saliency.serve.guard import Guard
 from saliency.serve.jobs import Busy, Job, Jobs, in_words
 from saliency.serve.limits import Limits
-from saliency.serve.measure import files_of
 from saliency.serve.orders import parse_order
+from saliency.serve.reporting import files_of
 from saliency.serve.uploads import inspect, picture, safe_name
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from saliency.serve.app import Offer, Server, make_app
 from saliency.serve.client import Client
 from saliency.serve.jobs import Jobs
 from saliency.serve.limits import Limits
-from saliency.serve.measure import Opened, measuring
+from saliency.serve.reporting import Opened, measuring
 
 SIZE = (72, 128)
 
