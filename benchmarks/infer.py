@@ -35,8 +35,8 @@ from saliency.commands.main import exit_with
 from saliency.inference.backends.base import CPU, TORCH, Network
 from saliency.inference.backends.pytorch import TorchNetwork
 from saliency.inference.engine import Engine
-from saliency.inference.measure import in_threads, ways
 from saliency.inference.predictor import Predictor
+from saliency.inference.ways import in_threads, ways
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frames import open_frames
 from saliency.io.transforms import make_clip, resize_map

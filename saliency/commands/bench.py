@@ -13,7 +13,9 @@ from saliency.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from saliency.inference.measure import Measured
+    from saliency.inference.ways import Measured
+
+LOAD = Path("/proc/loadavg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,8 @@ def main(words: Sequence[str]) -> int:
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             raise InputError(f"--{name.replace('_', '-')} must be above 0, got {value}")
-    from saliency.inference.measure import best, in_threads, measure, ways
     from saliency.inference.model import load_model
+    from saliency.inference.ways import best, in_threads, measure, ways
     from saliency.inference.zoo import list_models
     from saliency.runtime.environment import environment
     from saliency.runtime.progress import progress_bar
@@ -93,10 +95,12 @@ def read(source: Path | None, count: int) -> "np.ndarray":
 
 
 def busy() -> float | None:
-    """Return the load of the machine where it is more than this program makes."""
+    """Return the load of the machine where it is more than this program makes; None where nobody keeps it."""
     import os
 
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0  # Windows keeps none
+    if not LOAD.is_file():
+        return None
+    load = float(LOAD.read_text(encoding="utf-8").split()[0])
     return load if load > (os.cpu_count() or 1) + 1 else None
 
 

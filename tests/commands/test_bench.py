@@ -6,9 +6,9 @@ import torch
 
 from saliency.commands.bench import read
 from saliency.commands.main import main
-from saliency.inference import measure
+from saliency.inference import ways
 from saliency.inference.backends.base import Compute
-from saliency.inference.measure import Measured, best
+from saliency.inference.ways import Measured, best
 from saliency.io.weights import save_model
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.types import InputSpec
@@ -30,7 +30,7 @@ def bench(capsys, *arguments):
 
 def test_a_table_and_a_recommendation(weights, capsys, monkeypatch):
     chosen = [Compute(), Compute(precision="bf16")]
-    monkeypatch.setattr(measure, "ways", lambda device: chosen)
+    monkeypatch.setattr(ways, "ways", lambda device: chosen)
     status, out, err = bench(capsys, "--weights", weights, "--frames", 6, "--seconds", 0.01, "--device", "cpu")
     assert status == 0, err
     rows = [line.split() for line in out.splitlines() if line.strip().startswith("tiny ")]
