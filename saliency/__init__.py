@@ -11,6 +11,7 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` brings
     from saliency.api import (
+        Live,
         Map,
         Maps,
         Model,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` brings
     )
 
 __all__ = [
+    "Live",
     "Map",
     "Maps",
     "Model",

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from saliency.errors import InputError
-from saliency.inference.model import Map, Maps, Model, ModelMean, Size, load_ensemble, load_model
+from saliency.inference.density import Map, Size
+from saliency.inference.live import Live
+from saliency.inference.model import Maps, Model, ModelMean, load_ensemble, load_model
 from saliency.inference.zoo import list_models as _entries
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
@@ -17,6 +19,7 @@ from saliency.io.transforms import resize_map
 from saliency.metrics import frame as metric_table
 
 __all__ = [
+    "Live",
     "Map",
     "Maps",
     "Model",

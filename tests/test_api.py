@@ -14,7 +14,7 @@ import torch
 
 import saliency
 from saliency.errors import InputError
-from saliency.inference.model import as_density
+from saliency.inference.density import as_density
 from saliency.io.frame_source import FrameSource
 from saliency.io.stamped import Recipe, write_stamped
 from saliency.io.weights import save_model

@@ -4,49 +4,27 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
-import numpy as np
 import torch
 from torch import nn
 
 from saliency.errors import InputError
 from saliency.inference.backends.base import BackendWish, PrecisionWish, choose_compute
 from saliency.inference.card import Card, card_of
+from saliency.inference.density import Map, Size, check_size, to_map
 from saliency.inference.engine import Engine
 from saliency.inference.ensemble import Ensemble
+from saliency.inference.live import Live
 from saliency.inference.predictor import Predictor, known_length
 from saliency.inference.trust import Encoder, Judge, Trust, trust_of
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
-from saliency.io.transforms import resize_map
 from saliency.types import InputSpec, ModelConfig
-
-Size: TypeAlias = Literal["source", "model"] | tuple[int, int]
-"""Of maps: that of the source, the one the model computes, or (H, W)."""
 
 BATCH_SIZE = 4
 """Clips computed at once unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Map:
-    """Where people would look in one frame.
-
-    Attributes:
-        frame: 0-based number of the frame.
-        time: seconds after the first frame.
-        values: float32 (H, W), of the source's size unless asked otherwise, >= 0, sum 1: the share of all looks that
-            falls on each pixel.
-        confidence: bits per fixation that the map is expected to gain over a centre prior, as calibrated for the model;
-            None where it was not.
-    """
-
-    frame: int
-    time: float
-    values: np.ndarray = field(repr=False)
-    confidence: float | None = None
 
 
 class Maps(Iterator[Map]):
@@ -133,8 +111,7 @@ class Predicting:
             raise InputError(f"every must be at least 1, got {every}")
         if batch_size is not None and batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
-        if not isinstance(size, str) and (len(size) != 2 or min(size) < 1):
-            raise InputError(f"size must be 'source', 'model' or (height, width), got {size}")
+        check_size(size)
         predictor = self.predictor(batch_size or BATCH_SIZE)
         frames = open_source(source, allow_network=allow_network)
         maps = _maps(predictor, frames, every, size, self.trust)
@@ -206,16 +183,25 @@ class Model(Predicting):
         """
         return replace(self, engine=self.engine.settled(source.size, known_length(source) if maps is None else maps))
 
+    def live(self, *, lookahead: int = 0, size: Size = "source") -> Live:
+        """Return what takes the frames of a camera one by one and gives their maps; see `Live`.
+
+        Args:
+            lookahead: frames that are waited for behind a frame before its map is made. 0 answers at once; from
+                ``model.input.offsets[-1]`` on the maps are those of `predict`.
+            size: of the maps, as in `predict`.
+
+        Raises:
+            InputError: a number is too small, or the model was closed.
+        """
+        return Live(self.predictor(1), lookahead=lookahead, size=size, trust=self.trust)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self.network.to("meta")
         self.engine.forget()
-
-
-NOT_FINITE = "the map of frame {} is not finite; the weights are damaged or overflow at this precision"
-"""What is said of a map that holds NaN or infinity, with the frame's number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,32 +239,13 @@ def _maps(
     targets = None if every == 1 else range(0, len(frames), every)
     times = frames.timestamps
     for number, small in predictor.maps(frames, targets):
-        wanted = frames.size if size == "source" else tuple(small.shape[-2:]) if size == "model" else size
-        yield Map(
+        yield to_map(
+            small,
             frame=number,
             time=number / frames.fps if times is None else float(times[number]),
-            values=as_density(resize_map(small, (wanted[0], wanted[1])).numpy(), number),
-            confidence=None if trust is None else trust.confidence(small.numpy()),
+            size=frames.size if size == "source" else size,
+            trust=trust,
         )
-
-
-def as_density(values: np.ndarray, frame: int) -> np.ndarray:
-    """Return a map (H, W) as float32 that is >= 0 and sums to 1; a map of zeros becomes an even one.
-
-    Args:
-        values: what a network predicted.
-        frame: its number, for the message.
-
-    Raises:
-        InputError: the map holds NaN or infinity.
-    """
-    if not np.isfinite(values).all():
-        raise InputError(NOT_FINITE.format(frame))
-    values = np.maximum(values, 0, dtype=np.float32)
-    total = values.sum(dtype=np.float64)
-    if total == 0:
-        return np.full_like(values, 1 / values.size)
-    return (values / total).astype(np.float32)
 
 
 def load_model(

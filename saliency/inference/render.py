@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from saliency.errors import InputError
-from saliency.inference.model import NOT_FINITE
+from saliency.inference.density import NOT_FINITE
 from saliency.inference.outputs import Outputs, open_maps, open_picture, varying_times
 from saliency.inference.overlay import Overlay
 from saliency.inference.painters import Painter, PlanePainter
