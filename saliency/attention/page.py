@@ -8,16 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-import saliency
 from saliency.attention.charts import COLOURS, Chart, Line, clock, draw
 from saliency.attention.crop import CropPath
 from saliency.attention.film import Film
-from saliency.attention.notes import LIMITS, METHOD, ModelNotes
+from saliency.attention.notes import METHOD, ModelNotes
+from saliency.attention.page_parts import (
+    about_model,
+    colour_of,
+    count,
+    document,
+    length_of,
+    percent,
+    round_top,
+    section,
+    shown,
+)
 from saliency.attention.regions import RegionSummary
-
-ASSETS = Path(saliency.__file__).parent / "assets" / "report"
-EMBEDDED = 20_000_000
-"""A film of at most so many bytes is put into the page; a larger one is linked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,26 +71,21 @@ class Contents:
 def page(contents: Contents) -> str:
     """Return the whole page as HTML."""
     title = f"Where people look: {contents.title}"
-    style = (ASSETS / "report.css").read_text(encoding="utf-8")
-    script = (ASSETS / "report.js").read_text(encoding="utf-8")
     parts = [
         f'<h1>{escape(title)}</h1>\n<p class="facts">{escape(_facts(contents))}</p>\n',
         *_warnings(contents),
-        _section("In short", "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in in_short(contents)) + "</ul>"),
-        _section("The film with the prediction on it" if _moves(contents) else "The prediction", _painted(contents)),
+        section("In short", "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in in_short(contents)) + "</ul>"),
+        section(
+            "The film with the prediction on it" if _moves(contents) else "The prediction", shown(contents.painted)
+        ),
         *_timeline(contents),
         *_regions(contents),
         *_crop(contents),
         *_thumbnails(contents),
-        _section("How the numbers came about", _method(contents)),
-        _section("The model, and what it cannot tell", _model(contents.notes)),
+        section("How the numbers came about", _method(contents)),
+        section("The model, and what it cannot tell", about_model(contents.notes)),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{''.join(parts)}</main>\n"
-        f"<script>\n{script}</script>\n</body>\n</html>\n"
-    )
+    return document(title, "".join(parts), "report.js")
 
 
 def in_short(contents: Contents) -> list[str]:
@@ -93,16 +94,16 @@ def in_short(contents: Contents) -> list[str]:
     spread, away = film.series("spread"), film.series("centre_distance")
     lines = []
     if _moves(contents):
-        lines.append(f"{_count(len(film.cuts) + 1, 'scene')}, {_count(len(film.cuts), 'hard cut')}.")
+        lines.append(f"{count(len(film.cuts) + 1, 'scene')}, {count(len(film.cuts), 'hard cut')}.")
         tightest = int(spread.argmin())
         lines.append(
-            f"Attention is spread over as much as {_percent(spread.mean())} of the picture on average; it is most "
-            f"gathered at {clock(round(float(film.times[tightest]), 1))} ({_percent(spread[tightest])})."
+            f"Attention is spread over as much as {percent(spread.mean())} of the picture on average; it is most "
+            f"gathered at {clock(round(float(film.times[tightest]), 1))} ({percent(spread[tightest])})."
         )
     else:
-        lines.append(f"Attention is spread over as much as {_percent(spread[0])} of the picture.")
+        lines.append(f"Attention is spread over as much as {percent(spread[0])} of the picture.")
     lines.append(
-        f"On average it lies {_percent(away.mean())} of the way from the middle of the picture to a corner "
+        f"On average it lies {percent(away.mean())} of the way from the middle of the picture to a corner "
         "(evenly spread attention would lie about half way)."
     )
     if film.doubt is not None:
@@ -114,8 +115,8 @@ def in_short(contents: Contents) -> list[str]:
     if contents.crop is not None:
         kept, fixed = contents.crop.share.mean(), contents.crop.fixed_share.mean()
         lines.append(
-            f"A {contents.shape} window that follows the attention keeps {_percent(kept)} of it; one that stays in the "
-            f"middle keeps {_percent(fixed)}."
+            f"A {contents.shape} window that follows the attention keeps {percent(kept)} of it; one that stays in the "
+            f"middle keeps {percent(fixed)}."
         )
     return lines
 
@@ -124,7 +125,7 @@ def _region_sentence(summary: RegionSummary, film: Film) -> str:
     if summary.attention is None or summary.area is None or summary.lift is None:
         return f"{summary.name} is never in the picture."
     text = (
-        f"{summary.name} gets {_percent(summary.attention)} of the attention on {_percent(summary.area)} of the "
+        f"{summary.name} gets {percent(summary.attention)} of the attention on {percent(summary.area)} of the "
         f"picture, {summary.lift:.1f} times what its size alone would get"
     )
     if len(film) == 1:
@@ -139,7 +140,7 @@ def _facts(contents: Contents) -> str:
     film = contents.film
     facts = [f"{film.size[1]}x{film.size[0]} pixels"]
     if _moves(contents):
-        facts = [clock(round(_duration(film), 1)), *facts, f"{film.fps:.4g} frames a second", f"{len(film)} frames"]
+        facts = [clock(round(length_of(film), 1)), *facts, f"{film.fps:.4g} frames a second", f"{len(film)} frames"]
     return ", ".join([*facts, f"model {contents.notes.name}"])
 
 
@@ -157,23 +158,6 @@ def _warnings(contents: Contents) -> list[str]:
     return [f'<p class="warning">{escape(text)}</p>\n' for text in texts]
 
 
-def _painted(contents: Contents) -> str:
-    path = contents.painted
-    small = path.stat().st_size <= EMBEDDED
-    kind = "video/mp4" if path.suffix == ".mp4" else "image/png"
-    address = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}" if small else escape(path.name)
-    shown = (
-        f'<video controls playsinline preload="metadata" src="{address}"></video>'
-        if kind == "video/mp4"
-        else f'<img class="still" alt="The picture with the prediction on it" src="{address}">'
-    )
-    where = "" if small else " It is too large to be part of this page: keep the files of this folder together."
-    return (
-        f'{shown}<p class="note">The warmer the colour, the more people are expected to look there. '
-        f'The same as a file: <a href="{escape(path.name)}">{escape(path.name)}</a>.{where}</p>'
-    )
-
-
 def _timeline(contents: Contents) -> list[str]:
     film = contents.film
     if not _moves(contents):
@@ -184,21 +168,21 @@ def _timeline(contents: Contents) -> list[str]:
             title="Spread",
             about="Share of the picture over which attention is spread. Low: everybody looks at the same place.",
             lines=[Line(name="", values=film.series("spread"), colour=COLOURS[0])],
-            top=_top(film.series("spread"), 1.0),
+            top=round_top(film.series("spread"), 1.0),
             unit="%",
         ),
         Chart(
             title="Peak",
             about="How many times more attention the strongest place gets than an average one.",
             lines=[Line(name="", values=peak, colour=COLOURS[1])],
-            top=_top(peak),
+            top=round_top(peak),
             unit="×",
         ),
         Chart(
             title="Distance from the middle",
             about="0 %: all attention in the middle of the picture; 100 %: in the corners.",
             lines=[Line(name="", values=film.series("centre_distance"), colour=COLOURS[2])],
-            top=_top(film.series("centre_distance"), 1.0),
+            top=round_top(film.series("centre_distance"), 1.0),
             unit="%",
         ),
     ]
@@ -208,7 +192,7 @@ def _timeline(contents: Contents) -> list[str]:
                 title="Confidence",
                 about="Bits per look by which the map is expected to beat a map that always points at the middle.",
                 lines=[Line(name="", values=film.doubt.confidence, colour=COLOURS[3])],
-                top=_top(film.doubt.confidence),
+                top=round_top(film.doubt.confidence),
                 unit=" bits",
             )
         )
@@ -216,7 +200,7 @@ def _timeline(contents: Contents) -> list[str]:
         '<p class="note">Dashed upright lines are cuts. Click into a chart to go there in the film. Every number is in '
         '<a href="frames.csv">frames.csv</a>.</p>'
     )
-    return [_section("Focus over time", "".join(_drawn(chart, film) for chart in charts) + hint)]
+    return [section("Focus over time", "".join(_drawn(chart, film) for chart in charts) + hint)]
 
 
 def _regions(contents: Contents) -> list[str]:
@@ -225,14 +209,14 @@ def _regions(contents: Contents) -> list[str]:
         return []
     rows = []
     for k, summary in enumerate(film.summaries()):
-        swatch = f'<i class="swatch" style="background:{_colour(k)}"></i>'
+        swatch = f'<i class="swatch" style="background:{colour_of(k)}"></i>'
         cells = [
             f"{swatch}{escape(summary.name)}",
-            _percent(summary.attention),
-            _percent(summary.area),
+            percent(summary.attention),
+            percent(summary.area),
             "–" if summary.lift is None else f"{summary.lift:.1f}",
-            _percent(summary.frames / len(film)),
-            _percent(summary.peak_frames / len(film)),
+            percent(summary.frames / len(film)),
+            percent(summary.peak_frames / len(film)),
             "never" if summary.first_peak is None else clock(round(float(film.times[summary.first_peak]), 1)),
         ]
         rows.append("".join(f"<td>{cell}</td>" for cell in cells))
@@ -249,7 +233,7 @@ def _regions(contents: Contents) -> list[str]:
         "interest gets 1.0 times its size. First: when the strongest place of the picture first lies in it.</p>"
     )
     charts = "".join(_drawn(_region_chart(name, k, film), film) for k, name in enumerate(film.regions))
-    return [_section("Regions", table + legend + (charts if _moves(contents) else ""))]
+    return [section("Regions", table + legend + (charts if _moves(contents) else ""))]
 
 
 def _region_chart(name: str, k: int, film: Film) -> Chart:
@@ -260,10 +244,10 @@ def _region_chart(name: str, k: int, film: Film) -> Chart:
         title=name,
         about="",
         lines=[
-            Line(name="its share of the attention", values=attention, colour=_colour(k)),
+            Line(name="its share of the attention", values=attention, colour=colour_of(k)),
             Line(name="its share of the picture", values=area, colour="#8d877b", dashed=True),
         ],
-        top=_top(np.concatenate([attention, area]), 1.0),
+        top=round_top(np.concatenate([attention, area]), 1.0),
         unit="%",
     )
 
@@ -274,8 +258,8 @@ def _crop(contents: Contents) -> list[str]:
         return []
     text = (
         f"<p>The window of {crop.window.width}x{crop.window.height} pixels follows the attention with bounded speed "
-        f"and acceleration and jumps at cuts only. It keeps <b>{_percent(crop.share.mean())}</b> of the attention; a "
-        f"window that stays in the middle keeps {_percent(crop.fixed_share.mean())}. "
+        f"and acceleration and jumps at cuts only. It keeps <b>{percent(crop.share.mean())}</b> of the attention; a "
+        f"window that stays in the middle keeps {percent(crop.fixed_share.mean())}. "
         f'The film: <a href="{escape(contents.crop_file)}">{escape(contents.crop_file)}</a>.</p>'
     )
     chart = Chart(
@@ -288,7 +272,7 @@ def _crop(contents: Contents) -> list[str]:
         top=1.0,
         unit="%",
     )
-    return [_section(f"Re-framed to {contents.shape}", text + (_drawn(chart, film) if _moves(contents) else ""))]
+    return [section(f"Re-framed to {contents.shape}", text + (_drawn(chart, film) if _moves(contents) else ""))]
 
 
 def _thumbnails(contents: Contents) -> list[str]:
@@ -307,7 +291,7 @@ def _thumbnails(contents: Contents) -> list[str]:
         '<p class="note">Frames in which attention is gathered and which are sharp where people look, from different '
         "parts of the film; the best one first.</p>"
     )
-    return [_section("Thumbnails", f'<div class="thumbs">{"".join(figures)}</div>{note}')]
+    return [section("Thumbnails", f'<div class="thumbs">{"".join(figures)}</div>{note}')]
 
 
 def _method(contents: Contents) -> str:
@@ -329,58 +313,9 @@ def _method(contents: Contents) -> str:
     return f"{texts}{terms}</ul>"
 
 
-def _model(notes: ModelNotes) -> str:
-    facts = [f"<b>{escape(notes.name)}</b>{': ' + escape(notes.about) if notes.about else ''}."]
-    if notes.licence:
-        facts.append(f"Licence of its weights: {escape(notes.licence)}.")
-    if notes.sha256:
-        facts.append(f"SHA-256 of its weights: <code>{escape(notes.sha256)}</code>.")
-    if notes.computed:
-        facts.append(f"Computed on {escape(notes.computed)}.")
-    limits = "".join(f"<li>{escape(limit)}</li>" for limit in (*notes.limits, *LIMITS))
-    return (
-        f"<p>{' '.join(facts)}</p><ul>{limits}</ul>"
-        f'<p class="note">Made by video-saliency {escape(saliency.__version__)}. '
-        "This page loads nothing from anywhere.</p>"
-    )
-
-
 def _drawn(chart: Chart, film: Film) -> str:
-    return draw(chart, film.times, film.cuts, _duration(film))
-
-
-def _section(heading: str, body: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>\n"
-
-
-def _duration(film: Film) -> float:
-    return float(film.times[-1]) + 1 / film.fps
+    return draw(chart, film.times, film.cuts, length_of(film))
 
 
 def _moves(contents: Contents) -> bool:
     return len(contents.film) > 1
-
-
-def _colour(k: int) -> str:
-    return COLOURS[k % len(COLOURS)]
-
-
-def _top(values: np.ndarray, most: float = np.inf) -> float:
-    """Return a round number a little above all values, for the upper edge of a chart."""
-    highest = float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
-    if highest <= 0:
-        return 1.0 if np.isinf(most) else most
-    scale = 10.0 ** np.floor(np.log10(highest))
-    rounded = next(step * scale for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * scale >= highest - 1e-12)
-    return float(min(rounded, most))
-
-
-def _percent(share: float | np.floating | None) -> str:
-    if share is None:
-        return "–"
-    value = 100 * float(share)
-    return f"{value:.0f} %" if value >= 9.95 else f"{value:.1f} %"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

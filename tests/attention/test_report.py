@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from saliency.attention import page as page_module
+from saliency.attention import page_parts
 from saliency.attention.notes import ModelNotes
 from saliency.attention.report import Wishes, write_report
 from saliency.errors import InputError
@@ -117,7 +117,7 @@ def test_numbers_in_words(tmp_path, ad):
 
 
 def test_a_large_film_is_linked(tmp_path, ad, monkeypatch):
-    monkeypatch.setattr(page_module, "EMBEDDED", 100)
+    monkeypatch.setattr(page_parts, "EMBEDDED", 100)
     with open_frames(ad) as source:
         report(source, tmp_path / "out")
     html = (tmp_path / "out" / "report.html").read_text()
