@@ -17,6 +17,7 @@ from saliency.runtime.interrupt import stop_on_sigterm
 COMMANDS = {
     "infer": "show where people would look: an overlay video, maps",
     "report": "a page to send: attention on regions over time, a crop that follows it, thumbnails",
+    "compare": "two cuts of a film side by side: where the attention went in each",
     "serve": "the report as a page: upload, draw regions, read, download",
     "train": "train the models of a config, let them teach each other",
     "evaluate": "score models, maps of any method and baselines on a data set",
