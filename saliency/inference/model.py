@@ -17,10 +17,12 @@ from saliency.inference.engine import Engine
 from saliency.inference.ensemble import Ensemble
 from saliency.inference.live import Live
 from saliency.inference.predictor import Predictor, known_length
+from saliency.inference.publishing import push_folder, save_folder
 from saliency.inference.trust import Encoder, Judge, Trust, trust_of
 from saliency.inference.zoo import open_model, resolve
 from saliency.io.frame_source import FrameSource
 from saliency.io.sources import Source, open_source
+from saliency.io.weights import LoadedModel
 from saliency.types import InputSpec, ModelConfig
 
 BATCH_SIZE = 4
@@ -170,8 +172,7 @@ class Model(Predicting):
 
     def predictor(self, batch_size: int = BATCH_SIZE) -> Predictor:
         """Return what makes maps; see `Predicting.predictor`."""
-        if any(weight.is_meta for weight in self.network.parameters()):
-            raise InputError(f"the model {self.name} was closed; load it again")
+        self._check_open()
         return Predictor(self.engine, batch_size)
 
     def settled(self, source: FrameSource, maps: int | None = None) -> "Model":
@@ -195,6 +196,40 @@ class Model(Predicting):
             InputError: a number is too small, or the model was closed.
         """
         return Live(self.predictor(1), lookahead=lookahead, size=size, trust=self.trust)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write a folder to hand on, which `load_model` takes: the weights, and ``README.md`` made from the card.
+
+        Args:
+            folder: made if missing; must hold no other weights.
+
+        Raises:
+            InputError: it holds other weights or cannot be written to, or the model was closed.
+        """
+        save_folder(Path(folder), self.name, self._loaded())
+
+    def push_to_hub(self, repository: str, *, private: bool = False) -> str:
+        """Upload that folder to huggingface.co (the extra ``hub``), as who is logged in by ``hf auth login``.
+
+        Args:
+            repository: ``user/name``, which `load_model` takes afterwards; made if missing.
+            private: whether a new repository is seen by its owner alone.
+
+        Returns:
+            The repository's address.
+
+        Raises:
+            InputError: huggingface_hub is not installed, the hub cannot be reached or refuses, or the model was closed.
+        """
+        return push_folder(repository, self.name, self._loaded(), private=private)
+
+    def _loaded(self) -> LoadedModel:
+        self._check_open()
+        return LoadedModel(model=self.network, config=self.config, metadata=dict(self.metadata), sha256=self.sha256)
+
+    def _check_open(self) -> None:
+        if any(weight.is_meta for weight in self.network.parameters()):
+            raise InputError(f"the model {self.name} was closed; load it again")
 
     def __enter__(self) -> Self:
         return self
