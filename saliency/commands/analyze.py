@@ -1,10 +1,13 @@
 """Say what a transfer did: `saliency analyze runs/digits_bi_kd/seed-0 --features`.
 
+`saliency analyze merge …` averages weights (`saliency.commands.analyze_merge`).
+
 Scores of every stage's models and of their ensemble before the transfer, the share of the ensemble each model
 recovered, who taught whom, cases of right and wrong, and the similarity of the models' features. Writes
 analysis.md, analysis.json and plots into the folder.
 """
 
+import importlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from saliency.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Say what a transfer did.
+    """Say what a transfer did. `saliency analyze merge --help`: one model out of several.
 
     Attributes:
         folder: of a finished run of saliency train (one seed).
@@ -44,8 +47,14 @@ class Arguments:
     out: Path | None = None
 
 
+OTHERS = ("merge",)
+"""Analyses of something else than one run's transfer; their code is `saliency/commands/analyze_NAME.py`."""
+
+
 def main(words: Sequence[str]) -> int:
     """Run the tool."""
+    if words and words[0] in OTHERS:
+        return importlib.import_module(f"saliency.commands.analyze_{words[0]}").main(words[1:])
     arguments = parse(Arguments, words, command="analyze")
     from rich.console import Console
     from rich.markdown import Markdown
