@@ -1,6 +1,7 @@
 """Say what a transfer did: `saliency analyze runs/digits_bi_kd/seed-0 --features`.
 
-`saliency analyze merge …` averages weights (`saliency.commands.analyze_merge`).
+`saliency analyze merge …` averages weights (`saliency.commands.analyze_merge`), `saliency analyze power …` plans a
+study (`saliency.commands.analyze_power`).
 
 Scores of every stage's models and of their ensemble before the transfer, the share of the ensemble each model
 recovered, who taught whom, cases of right and wrong, and the similarity of the models' features. Writes
@@ -22,7 +23,8 @@ from saliency.errors import InputError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """Say what a transfer did. `saliency analyze merge --help`: one model out of several.
+    """Say what a transfer did. Also: saliency analyze merge (one model out of several), and saliency analyze power
+    (how many viewers and videos a study needs).
 
     Attributes:
         folder: of a finished run of saliency train (one seed).
@@ -34,7 +36,7 @@ class Arguments:
         force: compare features although the samples are too few.
         device: auto, cpu, cuda, ...
         out: folder of the results; default FOLDER.
-    """
+    """  # noqa: D205
 
     folder: tyro.conf.Positional[Path]
     set: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[KEY.PATH=VALUE ...]")] = ()
@@ -47,7 +49,7 @@ class Arguments:
     out: Path | None = None
 
 
-OTHERS = ("merge",)
+OTHERS = ("merge", "power")
 """Analyses of something else than one run's transfer; their code is `saliency/commands/analyze_NAME.py`."""
 
 

@@ -134,14 +134,14 @@ class Live:
     def _map(self, spec: InputSpec) -> Map:
         """Compute the next map from the frames at hand."""
         begin, number = clock.perf_counter(), self._made
-        first = self._seen - len(self._held)
+        first, size = self._seen - len(self._held), self._size
         frames = [self._held[i - first].picture for i in spec.frames(number, self._seen)]
         small = self._predictor.compute(torch.stack(frames)[None])[0]  # clip (1, T, 3, h, w)
         found = to_map(
             small,
             frame=number,
             time=self._held[number - first].time,
-            size=(self._shape[0], self._shape[1]) if self._size == "source" else self._size,
+            size=(self._shape[0], self._shape[1]) if size == "source" else size,
             trust=self._trust,
         )
         self._made += 1
