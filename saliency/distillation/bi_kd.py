@@ -19,7 +19,7 @@ Tie = Literal["paper", "first", "last", "none", "official"]
 class BiKD:
     """Per sample, the learner with the lowest loss teaches; every other one pays its divergence from it.
 
-    loss_n = weight * sum_{j != i} divergence(student j, teacher i),  i = argmin_k losses[k][n]
+        loss_n = weight * sum_{j != i} divergence(student j, teacher i),  i = argmin_k losses[k, n]
 
     The sum runs over the K - 1 students (Eq. 13), so each student pays exactly one divergence per sample.
     A frozen learner may teach and never pays. A learner with a NaN or infinite loss on a sample neither
