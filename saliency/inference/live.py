@@ -69,7 +69,8 @@ class Live:
         if lookahead < 0:
             raise InputError(f"lookahead must be at least 0, got {lookahead}")
         check_size(size)
-        self._predictor, self._lookahead, self._size, self._trust = predictor, lookahead, size, trust
+        self._predictor, self._lookahead, self._trust = predictor, lookahead, trust
+        self._size: Size = size
         earliest = min(predictor.spec.offsets[0], lookahead)
         self._held: deque[_Held] = deque(maxlen=lookahead - earliest + 1)
         self._spec: InputSpec | None = None  # the clip for frames of the size that comes, known with the first one
