@@ -53,7 +53,7 @@ def test_each_map_is_that_of_the_video_cut_behind_it(model, lookahead):
     maps = streamed(model, lookahead)
     assert [m.frame for m in maps] == list(range(COUNT))
     assert [m.time for m in maps] == pytest.approx([i / 10 for i in range(COUNT)])
-    for t in (0, 1, 4, COUNT - 1):
+    for t in (0, 4, COUNT - 1):
         cut = offline(model, min(t + lookahead + 1, COUNT))
         assert (maps[t].values == cut[t]).all()
 
@@ -70,9 +70,9 @@ def test_who_waits_long_enough_gets_the_map_of_the_whole_video(model):
 def test_frames_are_counted_and_forgotten(model):
     live = model.live(lookahead=1)
     assert live.latency.frames == 1 and live.latency.seconds is None and live.latency.computing is None
-    for i in range(60):
+    for i in range(25):
         found = live.push(FRAMES[i % COUNT], time=i / 25)
-    assert found is not None and found.values.shape == (40, 52) and found.frame == 58
+    assert found is not None and found.values.shape == (40, 52) and found.frame == 23
     assert found.values.sum() == pytest.approx(1, abs=1e-4)
     assert live.latency.seconds == pytest.approx(1 / 25) and live.latency.computing > 0
     span = (model.input.length - 1) * model.input.stride + 1
