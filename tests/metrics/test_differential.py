@@ -21,6 +21,9 @@ from saliency.metrics.kld import kld
 from saliency.metrics.nss import nss
 from saliency.metrics.sim import sim
 
+HOUSE = {name for name in METRICS if not name.endswith("_aim")}
+"""All but the AIM scorer's, whose constants make it depend on a map's scale: it is given maps in [0, 1]."""
+
 EXAMPLES = settings(deadline=None, derandomize=True, max_examples=60)
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(2, 12))
@@ -282,7 +285,7 @@ def test_any_finite_prediction_has_a_finite_score(dtype, data):
     seen = seen.reshape(3, 4)
     density = seen.astype(dtype)
     pred, seen, density = tensors(pred, seen, density)
-    found = score(pred, density, seen, others=seen, baseline=torch.ones_like(density), names=METRICS)
+    found = score(pred, density, seen, others=seen, baseline=torch.ones_like(density), names=HOUSE)
     for name, value in found.items():
         assert value.isfinite().all(), name
         low, high = RANGES.get(name, (0, 1))
@@ -293,7 +296,7 @@ def test_any_finite_prediction_has_a_finite_score(dtype, data):
 @given(frames(), st.sampled_from([2.0**-60, 0.25, 2.0**60]))
 def test_scaling_the_prediction_changes_nothing(case, scale):
     pred, density, fixations, others = tensors(*case)
-    for name, value in score(pred, density, fixations, others, names=set(METRICS) - {"information_gain"}).items():
+    for name, value in score(pred, density, fixations, others, names=HOUSE - {"information_gain"}).items():
         scaled = score(pred * scale, density, fixations, others, names=[name])[name]
         assert torch.allclose(scaled, value, rtol=0, atol=1e-12, equal_nan=True), name
 

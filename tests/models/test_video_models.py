@@ -155,7 +155,7 @@ def test_bfloat16_of_the_full_model(published, name):
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         maps = model(clip)
     with torch.no_grad():
-        assert cc(maps, model(clip)).min() >= 0.999
+        assert cc(maps, model(clip)).min() >= 0.998  # TMFI-Net: 0.9990 on an AMD EPYC, 0.9988 on an Intel Xeon
 
 
 def test_double_precision(model):

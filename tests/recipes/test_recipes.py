@@ -15,8 +15,10 @@ from saliency.tasks.classification import ClassificationTask
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.py"))
 NEEDS = {"imagenet": "timm", "ade20k": "transformers", "shapes": "transformers"}
-TESTED = ("crowdsal", "dhf1k", "hollywood2", "mini", "imagenet", "digits", "ade20k", "shapes", "real", "teaching")
-"""First words of the names that other tests train: real_gaze in tests/datasets, teaching in tests/report."""
+VIDEOS = ("crowdsal", "dhf1k", "hollywood2", "mini", "folder")
+TESTED = (*VIDEOS, "imagenet", "digits", "ade20k", "shapes", "real", "teaching")
+"""First words of the names that other tests train: real_gaze in tests/datasets, teaching in tests/report, folder beside
+this file."""
 
 
 RUNS = [f"{path.stem}{variant and ':'}{variant}" for path in CONFIGS for variant in variants(path) or ("",)]
