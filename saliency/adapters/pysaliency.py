@@ -95,8 +95,9 @@ def write_photographs(stimuli: "Stimuli", fixations: "Fixations", folder: str | 
     if len(used) < len(stimuli):
         log.warning("%d of %d photographs have no fixation and are left out", len(stimuli) - len(used), len(stimuli))
     rows = []
+    objects: Any = stimuli.stimulus_objects
     for number in used:
-        picture = as_picture(stimuli.stimulus_objects[int(number)].stimulus_data)
+        picture = as_picture(objects[int(number)].stimulus_data)
         rows.append((f"{number:05d}.png", picture.shape[1], picture.shape[0]))
         write_image(folder / "images" / rows[-1][0], picture)
     names = [name for name, _, _ in rows]

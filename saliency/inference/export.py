@@ -34,6 +34,9 @@ class FramesToMaps(nn.Module):
         spec: the clip it wants; (T, H, W) are its own.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: nn.Module, spec: InputSpec) -> None:
         super().__init__()
         self.model = model

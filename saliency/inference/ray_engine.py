@@ -115,7 +115,7 @@ def _deal(ray: Any, pool: list[Any], rows: Sequence[Sequence[Job]]) -> Iterator[
 
 def _ray() -> Any:
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]  # an extra that is not needed to check the rest
     except ImportError as error:
         raise InputError("--engine ray needs Ray, which is not here: pip install 'video-saliency[ray]'") from error
     return ray
