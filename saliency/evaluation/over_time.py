@@ -155,6 +155,11 @@ class Recorded:
         """That of the source."""
         return getattr(self.source, "metadata", {})
 
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Checksums of the videos that the source learned from."""
+        return getattr(self.source, "trained_on", frozenset())
+
     def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Yield the source's maps."""
         kept = self.seen[video.id] = []

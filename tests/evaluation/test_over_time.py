@@ -7,7 +7,18 @@ import pytest
 import torch
 
 from saliency.evaluation.baselines import FixedMap
-from saliency.evaluation.over_time import GRID, WINDOW, Recorded, flicker, lags, notices, over_time, pooled, write_table
+from saliency.evaluation.over_time import (
+    GRID,
+    WINDOW,
+    Recorded,
+    flicker,
+    lags,
+    notices,
+    over_time,
+    pooled,
+    recorded,
+    write_table,
+)
 
 H, W = GRID
 
@@ -67,18 +78,28 @@ def test_a_place_that_is_missed_and_a_video_without_new_places():
 
 def test_maps_are_remembered_as_they_pass(gaze_video, tmp_path):
     video = gaze_video("001", pictures=True)
-    recorded = Recorded(FixedMap(name="m", map=torch.rand(90, 160), metadata={"k": 1}))
+    source = Recorded(FixedMap(name="m", map=torch.rand(90, 160), metadata={"k": 1}))
     frames = range(video.num_frames)
-    assert [frame for frame, _ in recorded.maps(video, frames)] == list(frames)
-    assert (recorded.name, recorded.metadata) == ("m", {"k": 1})
-    scores = over_time([recorded], [video])["m"]
+    assert [frame for frame, _ in source.maps(video, frames)] == list(frames)
+    assert (source.name, source.metadata) == ("m", {"k": 1})
+    scores = over_time([source], [video])["m"]
     assert scores["001"].flicker == 0 and scores["001"].viewers_flicker > 0
     write_table(tmp_path / "over_time.csv", scores)
     with (tmp_path / "over_time.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert (row["video"], float(row["flicker"]), row["lag"], row["cuts"]) == ("001", 0, "", "0")
-    list(recorded.maps(video, [0, 2]))  # not all frames: nothing can be said
-    assert over_time([recorded], [video]) == {}
+    list(source.maps(video, [0, 2]))  # not all frames: nothing can be said
+    assert over_time([source], [video]) == {}
+
+
+def test_what_a_model_learned_from_is_known_of_its_recorded_maps_too():
+    class Knows(FixedMap):
+        trained_on = frozenset({"0" * 64})
+
+    (source,) = recorded([Knows(name="m", map=torch.rand(9, 16))])
+    assert isinstance(source, Recorded) and source.trained_on == {"0" * 64}
+    (plain,) = recorded([FixedMap(name="m", map=torch.rand(9, 16))])
+    assert plain.trained_on == frozenset()
 
 
 def test_pooling_keeps_the_share():
