@@ -116,6 +116,23 @@ def pick(preds: Mapping[str, Tensor], teachers: Tensor) -> Tensor:
     return chosen
 
 
+def mean_prediction(preds: Mapping[str, Tensor], valid: Tensor, *, normalise: bool) -> Tensor:
+    """(B, ...) the mean of the valid predictions of each sample, without their gradients; 0 where none is valid.
+
+    Args:
+        preds: K predictions (B, ...).
+        valid: (K, B) bool, which of them count.
+        normalise: divide each prediction by its sum first, as maps want it that are compared as distributions.
+    """
+    members = torch.stack([pred.detach() for pred in preds.values()])  # (K, B, ...)
+    mask = valid.view(*valid.shape, *[1] * (members.ndim - 2))  # (K, B, 1, ...)
+    members = torch.where(mask, members, 0.0)
+    if normalise:
+        sums = members.flatten(2).sum(-1).view_as(mask)
+        members = members / torch.where(sums > 0, sums, 1.0)
+    return members.sum(0) / mask.sum(0).clamp(min=1)
+
+
 def learns(pred: Tensor) -> bool:
     """Whether this learner can pay: a frozen one teaches, but its prediction carries no gradient."""
     return pred.requires_grad or not torch.is_grad_enabled()

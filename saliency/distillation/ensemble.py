@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saliency.distillation.base import Divergence, Transfer, check_learners, learns, pay
+from saliency.distillation.base import Divergence, Transfer, check_learners, learns, mean_prediction, pay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +39,7 @@ class EnsembleTeacher:
         """See `Distiller`."""
         check_learners(preds, "the ensemble teacher")
         valid = torch.stack([losses[name].isfinite() for name in preds])  # (K, B)
-        members = torch.stack([pred.detach() for pred in preds.values()])  # (K, B, ...)
-        mask = valid.view(*valid.shape, *[1] * (members.ndim - 2))  # (K, B, 1, ...)
-        members = torch.where(mask, members, 0.0)
-        if self.normalise:
-            sums = members.flatten(2).sum(-1).view_as(mask)
-            members = members / torch.where(sums > 0, sums, 1.0)
-        teacher = members.sum(0) / mask.sum(0).clamp(min=1)  # (B, ...)
+        teacher = mean_prediction(preds, valid, normalise=self.normalise)  # (B, ...)
         several = valid.sum(0) > 1  # nobody learns from itself
         loss = torch.zeros_like(next(iter(losses.values())))
         for k, pred in enumerate(preds.values()):

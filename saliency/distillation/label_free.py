@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from saliency.distillation.base import Divergence, Transfer, check_learners, learns, pay, pick
+from saliency.distillation.base import Divergence, Transfer, check_learners, learns, mean_prediction, pay, pick
 from saliency.distillation.bi_kd import select_teachers
 from saliency.errors import InputError
 
@@ -49,7 +49,8 @@ class LabelFree:
         with torch.no_grad():
             valid = torch.stack([pred.flatten(1).isfinite().all(1) for pred in preds.values()])  # (K, B)
             if self.by == "agreement":
-                doubts = self._doubts(preds, valid, divergence)
+                mean = mean_prediction(preds, valid, normalise=self.normalise)
+                doubts = torch.stack([pay(divergence, p, mean, v) for p, v in zip(preds.values(), valid, strict=True)])
             elif confidences is None:
                 raise InputError("teachers by confidence need the task's confidences: pass them, or choose agreement")
             else:
@@ -61,15 +62,3 @@ class LabelFree:
             if learns(pred):
                 loss = loss + pay(divergence, pred, teacher, teachers.any(0) & valid[k] & ~teachers[k])
         return Transfer(self.weight * loss, teachers, self.task_weight, labels=self.task_weight != 0.0)
-
-    def _doubts(self, preds: Mapping[str, Tensor], valid: Tensor, divergence: Divergence) -> Tensor:
-        """(K, B) how far each prediction is from the mean of the valid ones."""
-        members = torch.stack([pred.detach() for pred in preds.values()])  # (K, B, ...)
-        mask = valid.view(*valid.shape, *[1] * (members.ndim - 2))  # (K, B, 1, ...)
-        members = torch.where(mask, members, 1.0)
-        shares = members
-        if self.normalise:
-            sums = members.flatten(2).sum(-1).view_as(mask)
-            shares = members / torch.where(sums > 0, sums, 1.0)
-        mean = torch.where(mask, shares, 0.0).sum(0) / mask.sum(0).clamp(min=1)
-        return torch.stack([divergence(member, mean) for member in members])
