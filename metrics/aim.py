@@ -115,18 +115,18 @@ def auc_judd_aim(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Poi
     """
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations")
+    ranks = pred.ranks(fixations)
     width, pixels = pred.shape[2], pred.values.shape[1]
     scores = []
-    for values, index, valid in zip(pred.values, fixations.index, fixations.valid, strict=True):
+    for below, index, valid in zip(ranks.below, fixations.index, fixations.valid, strict=True):
         index = index[valid]  # (F,)
         count = len(index)
         if not count:
-            scores.append(torch.full((), torch.nan, dtype=torch.float64, device=values.device))
+            scores.append(torch.full((), torch.nan, dtype=torch.float64, device=index.device))
             continue
         distinct = 1 if bool((index // width == index % width).all()) else 2
-        thresholds = values[index].sort(descending=True).values
-        reached = torch.stack([(values >= threshold).sum() for threshold in thresholds])  # no sort of all pixels
-        rank = torch.arange(1, count + 1, device=values.device)
+        reached = (pixels - below[valid]).sort().values  # pixels >= each threshold, the highest threshold first
+        rank = torch.arange(1, count + 1, device=index.device)
         x = _with_ends((reached - rank).double() / (pixels - distinct))
         y = _with_ends(rank.double() / count)
         scores.append(torch.trapezoid(y, x))
