@@ -63,7 +63,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.first is None or arguments.second is None:
         raise InputError("name two films: saliency compare a.mp4 b.mp4 --roi logo=1620,60,240,90")
     from saliency.attention.side_by_side import PairRegions, write_comparison
-    from saliency.commands.predicting import describe, load_models, make_predictor, notes_of
+    from saliency.commands.predicting import Choice, describe, notes_of
     from saliency.inference.outputs import source_name
     from saliency.inference.painters import Look
     from saliency.io.frames import open_frames
@@ -71,19 +71,13 @@ def main(words: Sequence[str]) -> int:
 
     painter = Look(colours=arguments.colours, opacity=arguments.opacity).painter()
     regions = PairRegions(both=arguments.roi, second=arguments.roi_b)
+    choice = Choice.of(arguments)
     with ExitStack() as opened:
         names = (arguments.first, arguments.second)
         sources = [opened.enter_context(open_frames(name, threads=0)) for name in names]
         regions.read(sources)  # before a model is loaded
-        loaded = load_models(
-            arguments.weights,
-            ensemble=arguments.ensemble,
-            device=arguments.device,
-            backend=arguments.backend,
-            precision=arguments.precision,
-        )
-        models = [model.settled(max(sources, key=len)) for model in loaded]
-        predictor = make_predictor(models, shares=arguments.ensemble_weights, batch_size=arguments.batch_size)
+        models = [model.settled(max(sources, key=len)) for model in choice.load()]
+        predictor = choice.predictor(models)
         print(describe(models))
         folder = arguments.out or Path("runs/compare") / "-".join(map(source_name, sources))
         advance = opened.enter_context(progress_bar("frames", sum(map(len, sources))))

@@ -115,15 +115,7 @@ def main(words: Sequence[str]) -> int:
         top=arguments.top,
     )
     look.painter()  # what is wrong with it is said before anything is loaded
-    choice = Choice(
-        weights=arguments.weights,
-        ensemble=arguments.ensemble,
-        shares=arguments.ensemble_weights,
-        device=arguments.device,
-        batch_size=arguments.batch_size,
-        backend=arguments.backend,
-        precision=arguments.precision,
-    )
+    choice = Choice.of(arguments)
     plan = Plan(sources=find_sources(names), work=_work(arguments, look), choice=choice, skip_done=arguments.skip_done)
     outcomes = do_with_ray(plan, arguments.workers) if arguments.engine == "ray" else do_here(plan)
     return 0 if outcomes is None else report(plan, outcomes)

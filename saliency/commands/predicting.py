@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from saliency.errors import InputError
 
@@ -13,6 +13,45 @@ if TYPE_CHECKING:
     from saliency.inference.ensemble import Ensemble
     from saliency.inference.model import Model
     from saliency.inference.predictor import Predictor
+
+
+class Asked(Protocol):
+    """The options that commands which predict have in common."""
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Models by name, or weights files."""
+        ...
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether several are averaged."""
+        ...
+
+    @property
+    def ensemble_weights(self) -> tuple[float, ...]:
+        """Weights of the mean."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where to compute."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Clips computed at once."""
+        ...
+
+    @property
+    def backend(self) -> "BackendWish":
+        """Who computes."""
+        ...
+
+    @property
+    def precision(self) -> "PrecisionWish":
+        """Arithmetic."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +75,19 @@ class Choice:
     batch_size: int = 4
     backend: "BackendWish" = "auto"
     precision: "PrecisionWish" = "auto"
+
+    @classmethod
+    def of(cls, arguments: "Asked") -> "Choice":
+        """Return what the options of a command name."""
+        return cls(
+            weights=arguments.weights,
+            ensemble=arguments.ensemble,
+            shares=arguments.ensemble_weights,
+            device=arguments.device,
+            batch_size=arguments.batch_size,
+            backend=arguments.backend,
+            precision=arguments.precision,
+        )
 
     def load(self) -> "list[Model]":
         """Load the models; see `load_models`."""

@@ -70,7 +70,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.source is None:
         raise InputError("name a film: saliency report ad.mp4 --roi logo=1620,60,240,90")
     from saliency.attention.report import Wishes, write_report
-    from saliency.commands.predicting import describe, load_models, make_predictor, notes_of
+    from saliency.commands.predicting import Choice, describe, notes_of
     from saliency.inference.outputs import source_name
     from saliency.inference.painters import Look
     from saliency.io.frames import open_frames
@@ -78,16 +78,10 @@ def main(words: Sequence[str]) -> int:
 
     painter = Look(colours=arguments.colours, opacity=arguments.opacity, peak=arguments.peak).painter()
     wishes = Wishes(regions=arguments.roi, crop=arguments.crop, thumbnails=arguments.thumbnails)
+    choice = Choice.of(arguments)
     with open_frames(arguments.source, threads=0, fps=arguments.fps) as source:
-        loaded = load_models(
-            arguments.weights,
-            ensemble=arguments.ensemble,
-            device=arguments.device,
-            backend=arguments.backend,
-            precision=arguments.precision,
-        )
-        models = [model.settled(source) for model in loaded]
-        predictor = make_predictor(models, shares=arguments.ensemble_weights, batch_size=arguments.batch_size)
+        models = [model.settled(source) for model in choice.load()]
+        predictor = choice.predictor(models)
         print(describe(models))
         folder = arguments.out or Path("runs/report") / source_name(source)
         with progress_bar("frames", len(source)) as advance:
