@@ -32,8 +32,8 @@ EXTRA = "pip install 'video-saliency[foundation]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VJEPA2:
-    """V-JEPA 2, ViT-L by default. Weights: MIT licence.
+class Transformer:
+    """What the backbones have in common: a vision transformer of the library, with weights on the hub.
 
     Attributes:
         hub: repository of the published weights.
@@ -41,18 +41,33 @@ class VJEPA2:
         depth: layers.
         heads: attention heads.
         mlp: hidden channels of a layer's perceptron, as a multiple of `width`.
-        size: side of the square frames in pixels; a multiple of 16.
+        size: side of square frames in pixels; a multiple of 16.
     """
+
+    hub: str
+    width: int
+    depth: int
+    heads: int
+    mlp: float = 4.0
+    size: int
+
+    licence: ClassVar[str]
+    patch: ClassVar[int] = 16
+    tubelet: ClassVar[int]
+    attention: ClassVar[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VJEPA2(Transformer):
+    """V-JEPA 2, ViT-L by default. Weights: MIT licence."""
 
     hub: str = "facebook/vjepa2-vitl-fpc64-256"
     width: int = 1024
     depth: int = 24
     heads: int = 16
-    mlp: float = 4.0
     size: int = 256
 
     licence: ClassVar[str] = "MIT (facebookresearch/vjepa2)"
-    patch: ClassVar[int] = 16
     tubelet: ClassVar[int] = 2
     attention: ClassVar[tuple[str, ...]] = ("query", "value")
 
@@ -73,27 +88,16 @@ class VJEPA2:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoMAE:
-    """VideoMAE, ViT-B by default. Weights: CC BY-NC 4.0, not for commercial use.
-
-    Attributes:
-        hub: repository of the published weights.
-        width: channels of the tokens.
-        depth: layers.
-        heads: attention heads.
-        mlp: hidden channels of a layer's perceptron, as a multiple of `width`.
-        size: side of the square frames in pixels; a multiple of 16.
-    """
+class VideoMAE(Transformer):
+    """VideoMAE, ViT-B by default. Weights: CC BY-NC 4.0, not for commercial use."""
 
     hub: str = "MCG-NJU/videomae-base"
     width: int = 768
     depth: int = 12
     heads: int = 12
-    mlp: float = 4.0
     size: int = 224
 
     licence: ClassVar[str] = "CC BY-NC 4.0 (MCG-NJU/VideoMAE)"
-    patch: ClassVar[int] = 16
     tubelet: ClassVar[int] = 2
     attention: ClassVar[tuple[str, ...]] = ("query", "value")
 
@@ -115,16 +119,12 @@ class VideoMAE:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DINOv3:
+class DINOv3(Transformer):
     """DINOv3 on every frame alone, ViT-S by default. Weights: Meta's DINOv3 licence, to be accepted on the hub.
 
+    Frames need not be square: any multiples of 16 work.
+
     Attributes:
-        hub: repository of the published weights.
-        width: channels of the tokens.
-        depth: layers.
-        heads: attention heads.
-        mlp: hidden channels of a layer's perceptron, as a multiple of `width`.
-        size: side of the frames in pixels where they are square; any multiples of 16 work.
         registers: tokens that stand for no place, besides the class token.
     """
 
@@ -132,12 +132,10 @@ class DINOv3:
     width: int = 384
     depth: int = 12
     heads: int = 6
-    mlp: float = 4.0
     size: int = 224
     registers: int = 4
 
     licence: ClassVar[str] = "DINOv3 License (Meta; no military use, terms travel with the weights)"
-    patch: ClassVar[int] = 16
     tubelet: ClassVar[int] = 1
     attention: ClassVar[tuple[str, ...]] = ("q_proj", "v_proj")
 
