@@ -149,9 +149,9 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     from saliency.datasets.folder import Folder
     from saliency.evaluation import parquet
     from saliency.evaluation.contenders import compared_with
-    from saliency.evaluation.dataset_run import Workers, evaluate_dataset, slug
+    from saliency.evaluation.dataset_run import Workers, evaluate_dataset, movement, slug
     from saliency.evaluation.others_prior import OthersPrior
-    from saliency.evaluation.over_time import over_time, recorded, write_table
+    from saliency.evaluation.over_time import recorded, write_table
     from saliency.evaluation.protocols import protocol_named
     from saliency.evaluation.settings import EvaluationSettings
     from saliency.preparation.picking import choose
@@ -190,10 +190,17 @@ def evaluate(arguments: Arguments, contenders: "Contenders", world: "World") -> 
     if results is None:
         return 0
     show(results)
-    if moving := over_time(sources, videos):
+    moving, lacking = movement(sources, videos, arguments.out)
+    if moving:
         show_over_time(moving)
     for name, scores in moving.items():
-        write_table(arguments.out / slug(name) / "over_time.csv", scores)
+        if lacking[name]:
+            print(
+                f"{name}: over time covers {len(scores)} of {len(videos)} videos, the others were scored by several "
+                "processes or an earlier version: over_time.csv is not written, --restart covers all"
+            )
+        else:
+            write_table(arguments.out / slug(name) / "over_time.csv", scores)
     for result in results if arguments.per_frame == "parquet" else ():
         print(f"per frame: {parquet.write(result, arguments.out / slug(result.name))}")
     if gallery:

@@ -4,6 +4,7 @@ Below the output folder each predictor has a folder of its own::
 
     <predictor>/run.json              what is evaluated; another evaluation may not go on here
     <predictor>/parts/<video>.csv     the rows of a finished video
+    <predictor>/parts/<video>.json    how its maps moved, where one process saw them all
     <predictor>/frames.csv, videos.csv, summary.json    the result
 """
 
@@ -25,6 +26,7 @@ import torch
 from saliency.data.trained_on import seen_in_training
 from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
+from saliency.evaluation import over_time
 from saliency.evaluation.map_source import MapSource, OwnTruth, Progress
 from saliency.evaluation.protocols import Protocol
 from saliency.evaluation.result import FrameRow, Result, read_rows, write_rows
@@ -137,6 +139,30 @@ def evaluate_dataset(
     ]
 
 
+def movement(
+    predictors: Sequence[MapSource], videos: Sequence[AnnotatedVideo], folder: str | Path
+) -> tuple[dict[str, dict[str, over_time.OverTime]], dict[str, int]]:
+    """What an evaluation below `folder` kept of how maps moved, in this run and in those before it.
+
+    Returns:
+        Name of each predictor -> video -> how its maps moved; and of each of these predictors, of how many videos that
+        was not looked at, because several processes or an earlier version scored them.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    found: dict[str, dict[str, over_time.OverTime]] = {}
+    lacking: dict[str, int] = {}
+    for predictor in predictors:
+        home = Path(folder) / slug(predictor.name)
+        done = {video.id: _movement(home, video) for video in videos if _done(home, video)}
+        kept = {name: over_time.load(path) for name, path in done.items() if path.is_file()}
+        if moved := {name: score for name, score in kept.items() if score is not None}:
+            found[predictor.name] = moved
+            lacking[predictor.name] = len(done) - len(kept)
+    return found, lacking
+
+
 def _warn_of_training(predictors: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) -> None:
     """Say which predictors learned from videos that they are scored on."""
     for predictor in predictors:
@@ -203,9 +229,19 @@ class _Job:
             threads=threads,
             progress=progress,
         )
+        self._keep_movement(task)  # before the rows: they say that the video is done
         for i, result in zip(task.predictors, results, strict=True):
             write_rows(_part(self.homes[i], task.video), result.rows, self.settings.protocol.metrics)
         return len(self.frames[task.video.id])
+
+    def _keep_movement(self, task: _Task) -> None:
+        sources = [self.predictors[i] for i in task.predictors]
+        moved = over_time.over_time(sources, [task.video])
+        for i, source in zip(task.predictors, sources, strict=True):
+            if isinstance(source, over_time.Recorded):
+                score = moved.get(source.name, {}).get(task.video.id)
+                over_time.save(_movement(self.homes[i], task.video), score)
+                source.seen.pop(task.video.id, None)
 
 
 def _run(job: _Job, work: Sequence[_Task], processes: int, done: int, total: int, progress: Progress | None) -> None:
@@ -275,6 +311,10 @@ def _part(home: Path, video: AnnotatedVideo) -> Path:
     """Where the rows of a finished video are: two videos never share a file, whatever their names."""
     name = slug(video.id)
     return home / PARTS / f"{name if name == video.id else f'{name[:100]}-{_checksum(video.id)}'}.csv"
+
+
+def _movement(home: Path, video: AnnotatedVideo) -> Path:
+    return _part(home, video).with_suffix(".json")
 
 
 def _done(home: Path, video: AnnotatedVideo) -> bool:

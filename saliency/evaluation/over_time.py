@@ -5,8 +5,9 @@ frame and map. Defined in docs/metrics.md; this project's own, no paper.
 """
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from saliency.data.video import AnnotatedVideo
+from saliency.errors import InputError
 from saliency.evaluation.map_source import MapSource, OwnTruth
 from saliency.io.atomic import write_atomic
 from saliency.io.cuts import CutFinder
@@ -190,6 +192,29 @@ def over_time(sources: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) ->
 def recorded(sources: Sequence[MapSource]) -> list[MapSource]:
     """The same sources, their maps remembered; those that hold viewers out of the ground truth stay as they are."""
     return [source if isinstance(source, OwnTruth) else Recorded(source) for source in sources]
+
+
+def save(path: Path, score: OverTime | None) -> None:
+    """Keep how the maps of one video moved, or that nothing can be said of it."""
+    with write_atomic(path) as file:
+        json.dump(None if score is None else asdict(score), file)
+
+
+def load(path: Path) -> OverTime | None:
+    """Read what `save` wrote.
+
+    Raises:
+        InputError: the file holds anything else.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept is None:
+            return None
+        lags, notices = (tuple(map(float, kept[name])) for name in ("lags", "notices"))
+        flickers = {name: float(kept[name]) for name in ("flicker", "viewers_flicker")}
+        return OverTime(**flickers, lags=lags, notices=notices)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read; start again with --restart") from error
 
 
 def write_table(path: Path, scores: Mapping[str, OverTime]) -> None:

@@ -131,6 +131,27 @@ def test_one_videos_maps_may_lie_in_the_folder_itself(data, weights, tmp_path):
     assert result.means()["auc_shuffled"] is not None
 
 
+def test_what_went_before_a_kill_counts_over_time(data, tmp_path, capsys):
+    words = ("--data", str(data), "--baselines", "chance", "--out", str(tmp_path))
+    home, table = tmp_path / "chance", tmp_path / "chance" / "over_time.csv"
+    run("evaluate", *words)
+    whole = table.read_bytes()
+    assert [line.split(b",")[0] for line in whole.splitlines()] == [b"video", b"001", b"002"]
+    table.unlink()
+    (home / "parts" / "002.csv").unlink()  # killed between the movement of a video and its rows
+    run("evaluate", *words)
+    assert table.read_bytes() == whole
+
+    table.unlink()
+    (home / "parts" / "001.json").unlink()  # scored by several processes
+    capsys.readouterr()
+    run("evaluate", *words)
+    assert "chance: over time covers 1 of 2 videos" in capsys.readouterr().out and not table.exists()
+    (home / "parts" / "002.json").write_text('{"flicker": 1}')
+    with pytest.raises(InputError, match=r"002\.json cannot be read; start again with --restart"):
+        run("evaluate", *words)
+
+
 def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
     for stage in ("scratch", "control"):
         run("evaluate", "--data", str(data), "--baselines", "chance", "--out", str(tmp_path / stage))
