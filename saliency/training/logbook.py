@@ -1,8 +1,10 @@
 """What people watch: a progress bar, TensorBoard curves and a plain JSONL log."""
 
+import contextlib
 import json
 import logging
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,8 @@ PLAIN_SECONDS = 10.0
 class Logbook:
     """Writes ``log.jsonl`` and ``tensorboard/`` below the run's folder and shows progress.
 
-    Only the main process writes; elsewhere every method does nothing.
+    Only the main process writes; elsewhere every method does nothing. TensorBoard writes in a thread of its own: what
+    goes wrong there is an error of the next line that is written, or of `end`, and no traceback beside it.
     """
 
     def __init__(self, folder: Path, *, main: bool = True) -> None:
@@ -46,14 +49,27 @@ class Logbook:
         self.stage, self.alone, self.total, self.first = "", "", 0, 0
         self.started = self.printed = self.opened = time.monotonic()
         self.last = (0, self.started)  # step and time of the latest log line
+        self.failure: BaseException | None = None  # of TensorBoard's thread
+        self.usual_hook = threading.excepthook
 
     def __enter__(self) -> "Logbook":
+        self.usual_hook, threading.excepthook = threading.excepthook, self._thread_failed
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end()
+        try:
+            with contextlib.suppress(*([] if error is None else [OSError])):  # the first error is the one to tell
+                self.end()
+        finally:
+            threading.excepthook = self.usual_hook
+
+    def _thread_failed(self, what: threading.ExceptHookArgs) -> None:
+        if type(what.thread).__module__.startswith("tensorboard."):
+            self.failure = what.exc_value
+        else:
+            self.usual_hook(what)
 
     def begin(self, stage: str, total: int, first: int, alone: str = "") -> None:
         """Start (or, when `first` > 0, go on with) a stage of `total` steps, of all learners or of one alone."""
@@ -163,12 +179,20 @@ class Logbook:
         )
 
     def end(self) -> None:
-        """Close the stage."""
-        if self.bar is not None:
-            self.bar.stop()
-        if self.writer is not None:
-            self.writer.close()
+        """Close the stage.
+
+        Raises:
+            OSError: the last of TensorBoard's curves could not be written.
+        """
+        bar, writer = self.bar, self.writer
         self.bar = self.task = self.writer = None
+        if bar is not None:
+            bar.stop()
+        if writer is not None:
+            writer.close()
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
 
     def _write(self, line: dict[str, Any]) -> None:
         if self.alone:
