@@ -193,6 +193,7 @@ def _start(plan: Plan, world: World | None, *, skip_done: bool) -> Started:
     if world is None or world.main:
         jobs, done = journal.claim(plan.sources), journal.done(work.settings) if skip_done else {}
         _refuse_sources(jobs, work)
+        journal.begin([job.source for job in jobs if identity(job.source) not in done])
     if world is not None:
         jobs, done = world.gather((jobs, done))[0]
     rows = packs([job for job in jobs if identity(job.source) not in done])

@@ -86,9 +86,21 @@ class Journal:
                 if place not in names:
                     names[place] = _free(_name(source), taken)
                     taken.add(names[place].casefold())
-                    file.write(json.dumps({"claim": 1, "name": names[place], "source": place}) + "\n")
+                    _append(file, {"claim": 1, "name": names[place], "source": place})
                 jobs.append(Job(source=source, name=names[place]))
             return jobs
+
+    def begin(self, sources: Sequence[Path]) -> None:
+        """Note that sources are done once more: what was noted of them counts no longer, however far this gets.
+
+        Raises:
+            InputError: nothing can be written here.
+        """
+        with self._open() as file:
+            noted = {each.source for each in _done(_lines(file))}
+            for source in sources:
+                if identity(source) in noted:
+                    _append(file, {"again": identity(source)})
 
     def note(self, done: Done) -> None:
         """Note that a source is done.
@@ -97,7 +109,7 @@ class Journal:
             InputError: nothing can be written here.
         """
         with self._open() as file:
-            file.write(json.dumps({"done": asdict(done)}) + "\n")
+            _append(file, {"done": asdict(done)})
 
     def done(self, settings: str) -> dict[str, Done]:
         """Return what is complete, was made with these settings and is still there: source -> what was written.
@@ -107,14 +119,7 @@ class Journal:
         if not self._path.is_file():
             return {}
         with self._open() as file:
-            lines = [line["done"] for line in _lines(file) if "done" in line]
-        found = {}
-        for line in lines:
-            try:
-                each = Done(**{**line, "files": tuple(line["files"])})
-            except (TypeError, KeyError):
-                continue  # of another version
-            found[each.source] = each
+            found = {each.source: each for each in _done(_lines(file))}
         return {
             source: each
             for source, each in found.items()
@@ -165,6 +170,28 @@ def _free(name: str, taken: set[str]) -> str:
         number += 1
         found = f"{name}-{number}"
     return found
+
+
+def _append(file: TextIO, line: Mapping[str, object]) -> None:
+    """Write a line, never onto the half one that a killed process or a full disk left."""
+    file.flush()
+    end = file.buffer.seek(0, os.SEEK_END)
+    file.buffer.seek(max(0, end - 1))
+    torn = file.buffer.read(1) not in (b"", b"\n")
+    file.write("\n" * torn + json.dumps(line) + "\n")
+
+
+def _done(lines: Sequence[Mapping[str, Any]]) -> list[Done]:
+    """What is noted of each source since it was begun the last time."""
+    found = {}
+    for line in lines:
+        found.pop(line.get("again"), None)
+        try:
+            each = Done(**{**line["done"], "files": tuple(line["done"]["files"])})
+        except (TypeError, KeyError):
+            continue  # something else, or of another version
+        found[each.source] = each
+    return list(found.values())
 
 
 def _lines(file: TextIO) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ MAP_FORMATS = (*FOLDERS, "npz", "mp4")
 
 MARK = ".maps.json"
 """In a folder of maps: how many of which kind were written. Files that it does not account for are never removed."""
+HALF_MARK = r"\.\.maps\.\w{8}\.json"
+"""What is left of a mark in whose writing the process was killed, see `saliency.io.atomic.replacing`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +311,8 @@ def _refuse_others(folder: Path, *, broken_off: bool = False) -> None:
         others = {name for name in there if not re.fullmatch(rf"\d{{4,}}\{FOLDERS[kind][0]}|\..*", name)}
     else:
         others = there - {MARK} - {_map_name(i, kind) for i in range(min(count, len(there)))}
+    if broken_off:
+        others = {name for name in others if not re.fullmatch(HALF_MARK, name)}
     if others:
         raise InputError(
             f"{folder}: holds {min(others)}, which is no map of an earlier call; move it away or choose another --out"

@@ -13,7 +13,7 @@ folder (open, write, fsync, rename, unlink, mkdir, also those of libraries in C)
 
 `wrong(trial)` then says what is not "old or new, never half": every file below the folder must be, byte for byte,
 what it was before or what the undisturbed run made of it, and only a killed process may leave a temporary file
-(one whose name starts with a dot).
+(one whose name starts with a dot and that the undisturbed run does not leave either).
 """
 
 import ctypes
@@ -130,7 +130,7 @@ def wrong(trial: Trial, same: Callable[[Path, Path], bool] | None = None) -> lis
     killed = trial.status == -signal.SIGKILL
     for path in left:
         temporary = any(part.startswith(".") for part in path.parts)
-        if temporary and not (trial.before / path).exists():
+        if temporary and not any((place / path).exists() for place in (trial.before, trial.whole)):
             if not killed:
                 problems.append(f"{path} was left behind")
             continue

@@ -190,6 +190,15 @@ def test_a_foreign_file_among_our_maps_is_left_alone(tmp_path):
     assert content(tmp_path / "out") == before
 
 
+def test_a_call_killed_while_it_began_a_folder_of_maps_can_be_made_again(tmp_path):
+    """All that is there is half of the file that tells which maps are ours."""
+    half = tmp_path / "out" / "clip_maps.partial" / "..maps.q0_z1abc.json"
+    half.parent.mkdir(parents=True)
+    half.write_text('{"ki')
+    assert "clip_maps/0001.png" in complete(tmp_path)
+    assert not half.parent.exists()
+
+
 def test_a_foreign_file_that_comes_meanwhile_is_left_alone(tmp_path):
     before = complete(tmp_path)
     foreign = tmp_path / "out" / "clip_maps" / "notes.txt"

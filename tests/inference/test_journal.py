@@ -49,6 +49,28 @@ def test_what_is_done_is_known_until_something_changes(tmp_path):
     assert journal.done("s") == {}
 
 
+def test_a_claim_after_half_a_line_is_kept(tmp_path):
+    first, second = files(tmp_path, "a/clip.mp4", "b/clip.mp4")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / FILE).write_text('{"done": {"na')  # a process was killed here
+    assert [job.name for job in Journal(out).claim([first])] == ["clip"]
+    assert [job.name for job in Journal(out).claim([second])] == ["clip-2"]
+
+
+def test_what_is_begun_again_is_not_done(tmp_path):
+    """Its files may be of either call when the later one dies."""
+    one, other = files(tmp_path, "one.mp4", "other.mp4")
+    files(tmp_path / "out", "o")
+    journal = Journal(tmp_path / "out")
+    for source in (one, other):
+        journal.note(done(source, tmp_path / "out"))
+    journal.begin([one])
+    assert set(journal.done("s")) == {identity(other)}
+    journal.note(done(one, tmp_path / "out"))
+    assert set(journal.done("s")) == {identity(one), identity(other)}
+
+
 def test_outputs_that_were_removed_are_made_again(tmp_path):
     (source,) = files(tmp_path, "clip.mp4")
     files(tmp_path / "out", "o")
