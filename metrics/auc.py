@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saliency.metrics.common import Maps, Points, Ranks, as_maps, as_points, masked
+from saliency.metrics.common import Maps, Points, Ranks, as_maps, as_points, ascending, masked
 
 STEPS = 10
 """Number of threshold intervals of the official sampled AUCs."""
@@ -94,7 +94,7 @@ def auc_judd(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points)
     fixations = as_points(fixations, pred.shape, "fixations").as_set
     total = pred.values.shape[1]
     ranks = pred.ranks(fixations)
-    lowest, first = ranks.values.where(fixations.valid, torch.inf).min(1, keepdim=True)  # (B, 1)
+    lowest, first = fixations.fill(ranks.values, torch.inf).min(1, keepdim=True)  # (B, 1)
     tied = ((ranks.values == lowest) & fixations.valid).sum(1)  # k
     below, not_above = ranks.below.gather(1, first)[:, 0], ranks.not_above.gather(1, first)[:, 0]
     above = (total - not_above) - (fixations.count - tied)  # n_above
@@ -231,7 +231,7 @@ def _auc(pred: Maps, fixations: Points, ranks: Ranks) -> Tensor:
 
 def _wins_over_all(points: Points, ranks: Ranks) -> Tensor:
     """`_wins` against all pixels, (B,) int64."""
-    return (ranks.below + ranks.not_above).where(points.valid, 0).sum(1)
+    return points.fill(ranks.below + ranks.not_above, 0).sum(1)
 
 
 def _wins(values: Tensor, points: Points, ascending: Tensor) -> Tensor:
@@ -248,7 +248,7 @@ def _wins(values: Tensor, points: Points, ascending: Tensor) -> Tensor:
         (B,) int64.
     """
     wins = torch.searchsorted(ascending, values) + torch.searchsorted(ascending, values, right=True)
-    return wins.where(points.valid, 0).sum(1)
+    return points.fill(wins, 0).sum(1)
 
 
 def _wins_among_fixations(pred: Maps, fixations: Points) -> Tensor:
@@ -260,7 +260,7 @@ def _wins_among_fixations(pred: Maps, fixations: Points) -> Tensor:
 
 def _ascending_at(pred: Maps, points: Points) -> Tensor:
     """Sorted values at the points, (B, K); the padding of short lists sorts last as infinity."""
-    return pred.at(points).where(points.valid, torch.inf).sort(dim=1).values
+    return ascending(points.fill(pred.at(points), torch.inf))
 
 
 def _rates_by_step(pred: Maps, points: Points) -> Tensor:

@@ -57,6 +57,8 @@ class Maps:
             # float32 holds half precision and 8/16-bit integers exactly; wider integers need float64.
             wanted = torch.float64 if wanted in (torch.int32, torch.int64) else torch.float32
         self.values = maps.to(wanted).flatten(1)
+        self._wide_at: dict[Points, Tensor] = {}
+        self._centred_at: dict[Points, Tensor] = {}
 
     @cached_property
     def low(self) -> Tensor:
@@ -118,15 +120,13 @@ class Maps:
         """(B,) float64, in `unit` squared: the sum of the squares of `centred`."""
         if self.support is None:
             return dot(self.centred, self.centred)
-        centred = self.centred_at(self.support).where(self.support.valid, 0.0)
+        centred = self.support.fill(self.centred_at(self.support), 0.0)
         return dot(centred, centred) + (self.values.shape[1] - self.support.count) * self._mean_above_low[:, 0] ** 2
 
     @cached_property
     def ascending(self) -> Tensor:
         """(B, N) the values of each frame in ascending order; NaN last."""
-        if self.values.device.type == "cpu":  # numpy's vectorised sort is many times faster than torch's here
-            return torch.from_numpy(np.sort(self.values.numpy(), axis=1))
-        return self.values.sort(dim=1).values
+        return ascending(self.values)
 
     def ranks(self, points: "Points") -> "Ranks":
         """Where the values at the points stand among all values of their frame."""
@@ -153,16 +153,19 @@ class Maps:
         above_low = self._mean_above_low
         return above_low if floor == "low" else above_low + self._scaled(self.low.clamp(min=0))
 
-    def density(self, index: Tensor | None = None) -> Tensor:
+    def density(self, at: "Points | Tensor | None" = None) -> Tensor:
         """Values / sum, after shifting maps with negative values up to minimum 0; constant -> uniform.
 
         Args:
-            index: (B, K) flat pixel indices; None for all pixels.
+            at: the points, or (B, K) flat pixel indices; None for all pixels.
 
         Returns:
             (B, N) or (B, K) float64, a new tensor.
         """
-        positive = self._wide(self.values if index is None else self.values.gather(1, index))
+        if isinstance(at, Points):
+            positive = self.wide_at(at).clone()
+        else:
+            positive = self._wide(self.values if at is None else self.values.gather(1, at))
         if bool((self.low < 0).any()):
             positive -= self._scaled(self.low.clamp(max=0))
         positive /= self.mean_above("zero") * self.values.shape[1]
@@ -175,12 +178,16 @@ class Maps:
         return self.values.gather(1, points.index)
 
     def wide_at(self, points: "Points") -> Tensor:
-        """Values at the points, (B, K) float64, in `unit`; 0 for padding."""
-        return self._wide(self.at(points)).where(points.valid, 0.0)
+        """Values at the points, (B, K) float64, in `unit`; 0 for padding. Kept: do not change them."""
+        if points not in self._wide_at:
+            self._wide_at[points] = points.fill(self._wide(self.at(points)), 0.0)
+        return self._wide_at[points]
 
     def centred_at(self, points: "Points") -> Tensor:
-        """Values of `centred` at the points, (B, K)."""
-        return self._wide(self.at(points)) - self._scaled(self.low) - self._mean_above_low
+        """Values of `centred` at the points, (B, K). Kept: do not change them."""
+        if points not in self._centred_at:
+            self._centred_at[points] = self.wide_at(points) - self._scaled(self.low) - self._mean_above_low
+        return self._centred_at[points]
 
     def scaled_at(self, points: "Points") -> Tensor:
         """Values at the points scaled so that the frame's values span [0, 1], (B, K) float64."""
@@ -237,26 +244,28 @@ class Points:
         valid: (B, K) bool, False where a shorter list was padded.
         count: (B,) int64, number of points of each frame.
         repeats: whether one pixel may appear several times in a frame.
+        padded: whether any frame has fewer points than K.
     """
 
-    def __init__(self, shape: torch.Size, frame: Tensor, pixel: Tensor, *, repeats: bool) -> None:
+    def __init__(self, shape: torch.Size, count: Tensor, pixel: Tensor, *, repeats: bool) -> None:
         """Store the points.
 
         Args:
             shape: (B, H, W).
-            frame: (M,) int64 frame of each point, ascending.
-            pixel: (M,) int64 flat pixel index of each point.
+            count: (B,) int64, number of points of each frame.
+            pixel: (M,) int64 flat pixel index of each point, frame after frame.
             repeats: whether one pixel may appear several times in a frame.
         """
         self.shape = shape
+        self.count = count
         self.repeats = repeats
-        self.count = torch.bincount(frame, minlength=shape[0])
-        if shape[0] == 1 and len(pixel):  # nothing to pad
+        self.padded = shape[0] > 1 or not len(pixel)
+        if not self.padded:
             self.valid, self.index = torch.ones_like(pixel[None], dtype=torch.bool), pixel[None]
             return
         width = max(int(self.count.max()), 1)
-        self.valid = torch.arange(width, device=frame.device) < self.count[:, None]
-        padding = torch.zeros(self.valid.shape, dtype=torch.int64, device=frame.device)
+        self.valid = torch.arange(width, device=pixel.device) < self.count[:, None]
+        padding = torch.zeros(self.valid.shape, dtype=torch.int64, device=pixel.device)
         self.index = padding.masked_scatter(self.valid, pixel)  # in order of `valid`: frames ascending
 
     @cached_property
@@ -269,9 +278,13 @@ class Points:
         mask[frame[self.valid], self.index[self.valid]] = True
         return as_points(mask.view(self.shape), self.shape, "points")
 
+    def fill(self, values: Tensor, padding: float) -> Tensor:
+        """(B, K) `values` at the points, with `padding` where a list was padded."""
+        return values.where(self.valid, padding) if self.padded else values
+
     def mean(self, values: Tensor) -> Tensor:
         """Mean of (B, K) float64 `values` over the valid points, (B,); NaN for frames without points."""
-        return values.where(self.valid, 0.0).sum(1) / self.count
+        return self.fill(values, 0.0).sum(1) / self.count
 
 
 def as_maps(maps: "Tensor | Maps") -> Maps:
@@ -299,8 +312,8 @@ def as_points(points: "Tensor | Sequence[Tensor] | Points", shape: torch.Size, n
     if isinstance(points, Tensor):
         mask = _frames(points)
         check_shape(mask.shape, shape, name)
-        frame, pixel = _nonzero(mask if mask.dtype == torch.bool else mask > 0)
-        return Points(shape, frame, pixel, repeats=False)
+        count, pixel = _nonzero(mask if mask.dtype == torch.bool else mask > 0)
+        return Points(shape, count, pixel, repeats=False)
     return _listed_points(points, shape, name)
 
 
@@ -323,8 +336,7 @@ def _listed_points(points: Sequence[Tensor], shape: torch.Size, name: str) -> Po
             "give (row, column) and clip or drop them first"
         )
     lengths = torch.tensor([len(listed) for listed in points], device=joined.device)
-    frame = torch.repeat_interleave(torch.arange(frames, device=joined.device), lengths)
-    return Points(shape, frame, row * width + column, repeats=True)
+    return Points(shape, lengths, row * width + column, repeats=True)
 
 
 def _ranks(pixels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -350,6 +362,13 @@ def _ranks(pixels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return rest + below[of], rest + not_above[of]
 
 
+def ascending(values: Tensor) -> Tensor:
+    """Sort each row of (B, N) values; NaN last."""
+    if values.device.type == "cpu":  # numpy's vectorised sort is many times faster than torch's here
+        return torch.from_numpy(np.sort(values.numpy(), axis=1))
+    return values.sort(dim=1).values
+
+
 def check_shape(found: torch.Size, wanted: torch.Size, name: str) -> None:
     """Raise InputError unless `found` equals the prediction's (B, H, W)."""
     if found != wanted:
@@ -361,7 +380,7 @@ def check_shape(found: torch.Size, wanted: torch.Size, name: str) -> None:
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Row-wise scalar product of two (B, N) tensors, (B,)."""
-    return torch.einsum("bn,bn->b", a, b)
+    return torch.bmm(a[:, None], b[:, :, None])[:, 0, 0]
 
 
 def masked(values: Tensor, keep: Tensor) -> Tensor:
@@ -377,11 +396,10 @@ def _frames(maps: Tensor) -> Tensor:
 
 
 def _nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Frame and flat pixel index of the True elements of (B, H, W), ascending, (M,) int64 each."""
+    """Number (B,) and flat pixel index (M,) of the True elements of each frame of (B, H, W), ascending, int64."""
     mask = mask.flatten(1)
     if mask.device.type != "cpu":
         frame, pixel = mask.nonzero().unbind(1)
-        return frame, pixel
-    found = mask.numpy()  # six times faster than torch's
-    frame = np.repeat(np.arange(len(found)), [np.count_nonzero(one) for one in found])
-    return torch.from_numpy(frame), torch.from_numpy(np.flatnonzero(found) - frame * found.shape[1])
+        return torch.bincount(frame, minlength=len(mask)), pixel
+    found = [np.flatnonzero(frame) for frame in mask.numpy()]  # six times faster than torch's
+    return torch.tensor([len(pixels) for pixels in found]), torch.from_numpy(np.concatenate(found))

@@ -36,10 +36,9 @@ def kld(pred: Tensor | Maps, density: Tensor | Maps) -> Tensor:
     pred, density = as_maps(pred), as_maps(density)
     check_shape(density.shape, pred.shape, "density")
     seen = density.support  # a pixel without density adds exactly 0
-    index = None if seen is None else seen.index
-    g = density.density(index)
-    terms = pred.density(index).add_(EPS)  # reused for the whole expression: new memory costs more than arithmetic
+    g = density.density(seen)
+    terms = pred.density(seen).add_(EPS)  # reused for the whole expression: new memory costs more than arithmetic
     torch.div(g, terms, out=terms).add_(EPS).log_().mul_(g)
     if seen is not None:
-        terms = terms.where(seen.valid, 0.0)
+        terms = seen.fill(terms, 0.0)
     return masked(terms.sum(1), pred.finite & density.usable_density)

@@ -53,7 +53,7 @@ def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "su
         value = 1 + overlap.sum(1) / g[:, 0]
     else:  # elsewhere the density, and so the smaller of both, is 0
         smaller = torch.minimum(pred.centred_at(seen) * (g / p), density.centred_at(seen)) + density.mean_above(floor)
-        value = smaller.where(seen.valid, 0.0).sum(1) / g[:, 0]
+        value = seen.fill(smaller, 0.0).sum(1) / g[:, 0]
     value = value.clamp(0.0, 1.0)  # rounding
     return masked(value, pred.finite & density.usable_density)
 

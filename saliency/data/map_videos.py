@@ -49,10 +49,10 @@ class MapVideo(AnnotatedVideo):
     def fixations(self, i: int) -> np.ndarray:
         """Return the fixation map of frame `i`, bool (H, W)."""
         fixated = np.zeros(self.size, dtype=bool)
-        fixated[tuple(self.fixation_points(i).T)] = True
+        fixated[tuple(self.repeated_points(i).T)] = True
         return fixated
 
-    def fixation_points(self, i: int) -> np.ndarray:
+    def repeated_points(self, i: int) -> np.ndarray:
         """Return the fixations of frame `i`, int64 (M, 2) row, column, repeats included."""
         self._check_frame(i)
         frames = _points(self.points, _state(self.points))

@@ -109,13 +109,28 @@ class AnnotatedVideo(ABC):
             InputError: there is none or it cannot be read.
         """
 
-    def fixation_points(self, i: int) -> np.ndarray:
-        """Return the fixations of frame `i`, int64 (M, 2) row, column; repeated where the data set tells repeats.
+    def repeated_points(self, i: int) -> np.ndarray | None:
+        """Return the fixations of frame `i`, int64 (M, 2) row, column, repeats included.
+
+        None where the data set tells no repeats: `fixations` is all there is to know.
 
         Raises:
             InputError: see `fixations`.
         """
-        return np.argwhere(self.fixations(i))
+        del i
+        return None
+
+    def check_map(self, what: str, i: int, found: np.ndarray) -> None:
+        """Refuse a map of frame `i` that does not have the video's size; `what` is ``density`` or ``fixation``.
+
+        Raises:
+            InputError: it has another size.
+        """
+        if found.shape != tuple(self.size):
+            raise InputError(
+                f"video {self.id}, frame {i}: the {what} map is {found.shape}, the video {tuple(self.size)}; "
+                "replace the map"
+            )
 
     def observers(self) -> np.ndarray | None:
         """Return the gaze per observer, float32 (observers, num_frames, 2) x, y in pixels, NaN where absent.
@@ -318,12 +333,8 @@ class VideoSamples(Dataset[ClipSample]):
         wanted = {name: spec.frames(target, video.num_frames) for name, spec in self.views.items()}
         density = video.density(target)
         fixated = video.fixations(target)
-        for what, found in (("density", density.shape), ("fixation", fixated.shape)):
-            if found != tuple(video.size):
-                raise InputError(
-                    f"video {video.id}, frame {target}: the {what} map is {found}, not {tuple(video.size)}"
-                    " as the video; replace the map"
-                )
+        video.check_map("density", target, density)
+        video.check_map("fixation", target, fixated)
         if not (density.any() and fixated.any()):
             which = "fixation" if density.any() else "density"
             reason = f"video {video.id}, frame {target}: the {which} map is all zero"

@@ -79,8 +79,9 @@ class Judge:
         Raises:
             InputError: a map is missing, unreadable or of the wrong size.
         """
-        density, fixations = video.density(frame), video.fixations(frame)
-        points = None if self.protocol.formulae == "house" else video.fixation_points(frame)
+        density = video.density(frame)
+        fixations = video.fixations(frame) if self.pool is None else self.pool.fixations(video, frame)
+        points = None if self.protocol.formulae == "house" else video.repeated_points(frame)
         return self.make_truth(video, frame, density, fixations, video.points_outside(frame), points)
 
     def make_truth(
@@ -105,15 +106,14 @@ class Judge:
         Raises:
             InputError: a map has the wrong size, or the density negative or non-finite values.
         """
-        where = f"video {video.id}, frame {frame}"
-        for what, found in (("density", density.shape), ("fixation", fixations.shape)):
-            if tuple(found) != tuple(video.size):
-                raise InputError(
-                    f"{where}: the {what} map is {tuple(found)}, the video {tuple(video.size)}; replace the map"
-                )
-        if not (density.min() >= 0 and density.max() < np.inf):  # also catches NaN
-            raise InputError(f"{where}: the density map has negative or non-finite values; replace the map")
-        checksum = zlib.crc32(np.packbits(fixations).tobytes(), zlib.crc32(density.tobytes()))
+        video.check_map("density", frame, density)
+        video.check_map("fixation", frame, fixations)
+        low, high = density.min(), density.max()
+        if not (low >= 0 and high < np.inf):  # also catches NaN
+            raise InputError(
+                f"video {video.id}, frame {frame}: the density map has negative or non-finite values; replace the map"
+            )
+        checksum = zlib.crc32(np.packbits(fixations).data, zlib.crc32(np.ascontiguousarray(density).data))
         negatives = np.zeros((0, 2), np.int64)
         if self.protocol.shuffled is not None and self.pool is not None:
             negatives = self.pool.others(video, frame, fixations)
@@ -123,16 +123,16 @@ class Judge:
         if letterbox is not None and letterbox != size:
             box = _Letterbox(size, letterbox)
             density = box.map(torch.from_numpy(density)).numpy()
-            points = box.points(pixels(fixations))
+            rows, columns = box.points(pixels(fixations)).T
             size = letterbox
             mask = np.zeros(size, bool)
-            mask[points[:, 0], points[:, 1]] = True  # once each: a binary map has no repeats
+            mask[rows, columns] = True  # once each: a binary map has no repeats
         shape = torch.Size((1, *size))
         looked = as_points(torch.from_numpy(np.ascontiguousarray(mask)), shape, "fixations")
         n = int(looked.count)
         flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
         flags["no_fixations"] = int(n == 0 or n == mask.size)
-        flags["no_density"] = int(not density.any())
+        flags["no_density"] = int(high == 0)
         flags["outside_points"] = outside_points
         truth = FrameTruth(
             video=video.id,
@@ -147,7 +147,7 @@ class Judge:
         )
         if self.protocol.formulae == "house":
             return truth
-        return _as_aim(truth, points if repeated is None else repeated)
+        return _as_aim(truth, pixels(mask) if repeated is None else repeated)
 
     def score(self, pred: Tensor, truth: FrameTruth, *, size: tuple[int, int], predictor: str) -> FrameRow:
         """Score one prediction.

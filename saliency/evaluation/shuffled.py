@@ -12,7 +12,7 @@ from saliency.evaluation.protocols import Shuffled
 
 
 class FixationPool:
-    """The fixations of all evaluated frames, read on first use and kept as coordinates.
+    """The fixations of all evaluated frames, each read once, on first use, and kept as coordinates.
 
     What a frame is given depends on (seed, video, frame) and the list of evaluated frames alone, so that a
     resumed or sharded evaluation gives the same numbers. Safe to use from several threads.
@@ -50,7 +50,8 @@ class FixationPool:
         current = self._position[video.id]
         size = (fixations.shape[0], fixations.shape[1])
         if self.shuffled.scheme == "video":
-            return pixels(self._union(current, size) & ~fixations)
+            union = self._union(current, size)
+            return union[~fixations[union[:, 0], union[:, 1]]]
         if self.shuffled.scheme == "all":
             chosen = [(v, f) for v, frames in enumerate(self._frames) for f in frames if (v, f) != (current, frame)]
         else:
@@ -62,13 +63,31 @@ class FixationPool:
         flat = np.unique(joined[:, 0] * size[1] + joined[:, 1])
         return np.stack(np.divmod(flat, size[1]), axis=1)
 
+    def fixations(self, video: AnnotatedVideo, frame: int) -> np.ndarray:
+        """Return the fixation map of one frame, bool (H, W).
+
+        Raises:
+            InputError: it is missing, unreadable or of the wrong size.
+        """
+        position = self._position[video.id]
+        if (position, frame) not in self._points:
+            return self._read(position, frame)
+        fixations = np.zeros(video.size, bool)
+        rows, columns = self.points(position, frame).T
+        fixations[rows, columns] = True
+        return fixations
+
     def points(self, video: int, frame: int) -> np.ndarray:
         """(M, 2) int64 (row, column) of one frame's fixations; `video` is a position in the order of ids."""
-        found = self._points.get((video, frame))
-        if found is None:
-            found = pixels(self._videos[video].fixations(frame)).astype(np.int16)
-            self._points[video, frame] = found
-        return found.astype(np.int64)
+        if (video, frame) not in self._points:
+            self._read(video, frame)
+        return self._points[video, frame].astype(np.int64)
+
+    def _read(self, video: int, frame: int) -> np.ndarray:
+        fixations = self._videos[video].fixations(frame)
+        self._videos[video].check_map("fixation", frame, fixations)
+        self._points[video, frame] = pixels(fixations).astype(np.int16)
+        return fixations
 
     def fill(self, threads: int | None = None) -> None:
         """Read all points now, before the pool is sent to other processes."""
@@ -100,13 +119,14 @@ class FixationPool:
         return chosen
 
     def _union(self, video: int, size: tuple[int, int]) -> np.ndarray:
-        """(H, W) bool, every pixel fixated in any evaluated frame of the video."""
+        """(M, 2) int64 (row, column), every pixel fixated in any evaluated frame of the video, once."""
         found = self._unions.get(video)
         if found is None:
-            found = np.zeros(size, bool)
+            fixated = np.zeros(size, bool)
             for frame in self._frames[video]:
                 rows, columns = _rescale(self.points(video, frame), self._size(video), size).T
-                found[rows, columns] = True
+                fixated[rows, columns] = True
+            found = pixels(fixated)
             self._unions = {video: found}  # videos come one after the other: the last is enough
         return found
 

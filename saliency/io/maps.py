@@ -67,7 +67,11 @@ def read_density(path: str | Path) -> np.ndarray:
     path = Path(path)
     values = read_values(path)
     if _kind(path).picture:
-        values = _brightness(values)
+        values = _grey(values)
+        if values.dtype.kind == "u":  # neither negative nor infinite
+            return np.divide(values, np.iinfo(values.dtype).max, dtype=np.float32)
+        white = 65535 if values.dtype.kind == "i" else 1  # 16 bits may come with a sign
+        values = values.astype(np.float32) / white
     if values.ndim != 2 or values.dtype.kind not in "fiub":
         raise InputError(f"{path}: must hold one array of numbers with shape (H, W)")
     values = values.astype(np.float32)
@@ -124,7 +128,7 @@ def read_fixations(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if path.suffix.lower() != ".mat":
-        return _brightness(_read_picture(path)) > 0
+        return _grey(_read_picture(path)) > 0
     if not path.is_file():
         raise InputError(f"{path}: no such fixation map")
     return read_matrix(path, FIXATION_KEY) > 0
@@ -184,12 +188,9 @@ def _write_png(path: Path, density: np.ndarray, peak: float | None, bits: Litera
     Image.fromarray(to_grey(density, peak, bits)).save(path, compress_level=1)
 
 
-def _brightness(values: np.ndarray) -> np.ndarray:
-    """The brightness of a picture, float32 (H, W), white is 1."""
-    if values.ndim == 3:
-        values = np.asarray(Image.fromarray(values).convert("L"))
-    white = 255 if values.dtype == np.uint8 else 65535 if values.dtype.kind in "iu" else 1
-    return values.astype(np.float32) / white
+def _grey(values: np.ndarray) -> np.ndarray:
+    """The brightness of a picture (H, W), or (H, W, 3) uint8, in its own units, (H, W)."""
+    return values if values.ndim == 2 else np.asarray(Image.fromarray(values).convert("L"))
 
 
 MAP_FILES: Mapping[str, MapFile] = MappingProxyType(

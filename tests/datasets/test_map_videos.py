@@ -73,7 +73,7 @@ def test_splits_and_frames(crowdsal):
         density = video.density(i)
         assert density.dtype == np.float32 and density.shape == SIZE
         assert density[i + 3, 2 * i + 6] > 0.9 and density[-1, -1] < 0.1
-        assert video.fixation_points(i).tolist() == POINTS[i]
+        assert video.repeated_points(i).tolist() == POINTS[i]
         assert video.fixations(i).sum() == (2 if [i, 2 * i] != [10, 20] else 1)
 
 

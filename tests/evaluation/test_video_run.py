@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from saliency.errors import InputError
-from saliency.evaluation.baselines import chance
+from saliency.evaluation.baselines import OneVersusRest, chance
 from saliency.evaluation.protocols import (
     CANONICAL,
     DHF1K,
@@ -105,6 +105,36 @@ def test_a_shard_gives_the_same_rows_with_the_pool_of_all_videos(gaze_video):
     pool = FixationPool(videos, frames, CANONICAL.shuffled, 3)
     part = evaluate(Blobs(), videos[2:3], EvaluationSettings(every=2, seed=3), pool=pool, frames=frames)
     assert same(dataclasses.replace(whole, rows=[r for r in whole.rows if r.video == "003"]), part)
+
+
+@pytest.mark.parametrize("scheme", ["dhf1k", "video", "all"])
+def test_fixations_are_read_once(gaze_video, scheme):
+    videos = [Counting(gaze_video("001")), Counting(gaze_video("002", blank=(3,)))]
+    settings = EvaluationSettings(protocol=CANONICAL.with_shuffled(scheme))
+    result = evaluate(Blobs(), videos, settings, threads=1)  # type: ignore[arg-type]
+    assert [sorted(video.read) for video in videos] == [[*range(6)], [*range(6)]]
+    plain = evaluate(Blobs(), [gaze_video("001"), gaze_video("002", blank=(3,))], settings)
+    assert same(result, plain)
+
+
+class Counting:
+    """A video that notes which of its fixation maps are read."""
+
+    def __init__(self, inner: object) -> None:
+        self.inner, self.read = inner, []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def fixations(self, i: int) -> np.ndarray:
+        self.read.append(i)
+        return self.inner.fixations(i)
+
+
+def test_viewers_are_scored_by_the_formulae_of_a_challenge_too(gaze_video):
+    one = OneVersusRest(name="one", predict="rest")
+    result = evaluate(one, [gaze_video()], EvaluationSettings(protocol=protocol_named("aim2024")))
+    assert all(np.isfinite(list(row.scores.values())).all() for row in result.rows)
 
 
 def test_seed_and_frame_decide_the_negatives(gaze_video):
