@@ -289,6 +289,13 @@ def _map_name(number: int, kind: str) -> str:
     return f"{number + 1:04d}{FOLDERS[kind][0]}"
 
 
+def _is_map(name: str, kind: str, count: int) -> bool:
+    """Whether it is the name of one of so many maps."""
+    digits = Path(name).stem
+    number = int(digits) if digits.isascii() and digits.isdecimal() else 0
+    return 0 < number <= count and name == _map_name(number - 1, kind)
+
+
 def _names_in(folder: Path) -> set[str]:
     try:
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -307,11 +314,12 @@ def _refuse_others(folder: Path, *, broken_off: bool = False) -> None:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}); choose another --out") from error
     except (ValueError, TypeError, AttributeError, OverflowError):
         count, kind = 0, ""
-    if broken_off and kind and not count:  # it does not know how many there are
-        others = {name for name in there if not re.fullmatch(rf"\d{{4,}}\{FOLDERS[kind][0]}|\..*", name)}
-    else:
+    if not broken_off:
         others = there - {MARK} - {_map_name(i, kind) for i in range(min(count, len(there)))}
-    if broken_off:
+    elif kind and not count:  # it does not know how many there are
+        others = {name for name in there if not re.fullmatch(rf"\d{{4,}}\{FOLDERS[kind][0]}|\..*", name)}
+    else:  # some may have been removed already
+        others = {name for name in there - {MARK} if not _is_map(name, kind, count)}
         others = {name for name in others if not re.fullmatch(HALF_MARK, name)}
     if others:
         raise InputError(

@@ -68,8 +68,7 @@ class Partial:
         Raises:
             OSError: that failed.
         """
-        for old in self.path.iterdir():
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        _empty(self.path)
 
     @property
     def open(self) -> bool:
@@ -87,7 +86,11 @@ class Partial:
         _sync(self.path)
         if self.is_folder and self.target.is_dir():
             _exchange(self.path, self.target)
-            self.path.unlink() if self.path.is_symlink() else shutil.rmtree(self.path)  # the older one, by now
+            if self.path.is_symlink():  # the older one, by now
+                self.path.unlink()
+            else:
+                _empty(self.path)
+                self.path.rmdir()
         else:
             self.path.replace(self.target)
         put_on_disk(self.target.parent)
@@ -162,6 +165,12 @@ class Partial:
             if not locks.SEES_THE_FILE:
                 with contextlib.suppress(OSError):  # the next one has it open already
                     self._lock_file.unlink()
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a folder holds, hidden files last: they tell what the others are if this is interrupted."""
+    for old in sorted(folder.iterdir(), key=lambda path: path.name.startswith(".")):
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
 
 
 def _sync(path: Path) -> None:

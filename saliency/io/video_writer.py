@@ -11,6 +11,7 @@ from typing import Self
 
 import av
 import numpy as np
+import torch
 from av.audio import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
@@ -130,9 +131,8 @@ class VideoWriter:
             str(self.partial), mode="w", options={"movflags": "hybrid_fragmented+delay_moov", "flush_packets": "1"}
         )
         keyframes = max(1, round(_KEYFRAME_SECONDS * fps))
-        self._stream = container.add_stream(
-            "libx264", rate=self._rate, options={"crf": str(crf), "preset": "veryfast", "g": str(keyframes)}
-        )
+        options = {"crf": str(crf), "preset": "veryfast", "g": str(keyframes), **_same_bits()}
+        self._stream = container.add_stream("libx264", rate=self._rate, options=options)
         self._stream.height, self._stream.width = self.stored_size
         self._stream.pix_fmt = "yuv420p"
         self._time_base = _CLOCK if self._variable else 1 / self._rate
@@ -271,6 +271,15 @@ class VideoWriter:
             return np.ascontiguousarray(frame)
         down, right = self.stored_size[0] - self.size[0], self.stored_size[1] - self.size[1]
         return np.pad(frame, ((0, down), (0, right), (0, 0)), mode="edge")
+
+
+def _same_bits() -> dict[str, str]:
+    """Options that make x264 write the same bytes for the same pictures, with equal threads, on every such processor.
+
+    Its macroblock tree reads beyond its rows with AVX-512, so that what else lies in memory changes the film.
+    """
+    wide = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+    return {"x264-params": "asm=avx2"} if wide else {}
 
 
 def _pixels(plane: VideoPlane) -> np.ndarray:

@@ -199,6 +199,25 @@ def test_a_call_killed_while_it_began_a_folder_of_maps_can_be_made_again(tmp_pat
     assert not half.parent.exists()
 
 
+def test_a_call_killed_while_it_removed_the_older_maps_can_be_made_again(tmp_path, monkeypatch):
+    complete(tmp_path, count=8)
+    unlink, left = Path.unlink, iter(range(3))
+
+    def stop(path, missing_ok=False):
+        if "clip_maps.partial" in str(path) and ".maps." not in path.name and next(left, None) is None:
+            raise PermissionError(13, "not now")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", stop)
+    with pytest.raises(InputError, match="cannot be finished"):
+        complete(tmp_path, count=4)
+    monkeypatch.undo()
+    after = content(tmp_path / "out")
+    assert sum("clip_maps.partial" in name for name in after) == 6  # 5 of 8 maps, and what tells that they are ours
+    assert sum(name.startswith("clip_maps/") for name in complete(tmp_path, count=4)) == 5
+    assert not (tmp_path / "out" / "clip_maps.partial").exists()
+
+
 def test_a_foreign_file_that_comes_meanwhile_is_left_alone(tmp_path):
     before = complete(tmp_path)
     foreign = tmp_path / "out" / "clip_maps" / "notes.txt"

@@ -84,6 +84,21 @@ def test_format_is_what_players_expect(tmp_path):
         assert (context.name, context.pix_fmt, context.colorspace, context.color_range) == ("h264", "yuv420p", 1, 1)
 
 
+def test_the_same_pictures_are_the_same_bytes(tmp_path):
+    """Whatever lies in memory beside them; rows that no processor's registers divide are where that showed."""
+    size, rng = (50, 82), np.random.default_rng(0)
+    noise = rng.integers(0, 255, (*size, 3), np.uint8)
+    films = set()
+    for attempt in range(12):
+        clutter = [np.full(1000 + 700 * attempt, attempt, np.uint8) for _ in range(20)]
+        with VideoWriter(tmp_path / "film.mp4", 25, size) as writer:
+            for i in range(12):
+                writer.write(np.roll(noise, 3 * i, axis=1))
+        del clutter
+        films.add((tmp_path / "film.mp4").read_bytes())
+    assert len(films) == 1
+
+
 @pytest.mark.parametrize("colour", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (200, 30, 90)])
 def test_colours_survive(tmp_path, colour):
     with VideoWriter(tmp_path / "a.mp4", 30, SIZE) as writer:
