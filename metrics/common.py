@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -57,8 +58,8 @@ class Maps:
             # float32 holds half precision and 8/16-bit integers exactly; wider integers need float64.
             wanted = torch.float64 if wanted in (torch.int32, torch.int64) else torch.float32
         self.values = maps.to(wanted).flatten(1)
-        self._wide_at: dict[Points, Tensor] = {}
-        self._centred_at: dict[Points, Tensor] = {}
+        self._wide_at = WeakKeyDictionary[Points, Tensor]()
+        self._centred_at = WeakKeyDictionary[Points, Tensor]()
 
     @cached_property
     def low(self) -> Tensor:

@@ -241,7 +241,7 @@ class _Job:
             if isinstance(source, over_time.Recorded):
                 score = moved.get(source.name, {}).get(task.video.id)
                 over_time.save(_movement(self.homes[i], task.video), score)
-                source.seen.pop(task.video.id, None)
+                source.forget(task.video)
 
 
 def _run(job: _Job, work: Sequence[_Task], processes: int, done: int, total: int, progress: Progress | None) -> None:

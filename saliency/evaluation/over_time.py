@@ -141,10 +141,36 @@ def notices(maps: np.ndarray, truth: np.ndarray) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
+class Viewers:
+    """What viewers looked at, remembered, coarse, as it is read: video -> frame -> density of `GRID`."""
+
+    seen: dict[str, dict[int, np.ndarray]] = field(default_factory=dict)
+
+    def see(self, video: AnnotatedVideo, frame: int, density: np.ndarray) -> None:
+        """Remember a density (H, W); several threads may call it."""
+        self.seen.setdefault(video.id, {})[frame] = pooled(
+            torch.from_numpy(np.require(density, requirements=["C", "W"]))
+        )
+
+    def densities(self, video: AnnotatedVideo) -> np.ndarray:
+        """(T, h, w) of all frames of a video; those that were not seen are read."""
+        for frame in set(range(video.num_frames)) - self.seen.get(video.id, {}).keys():
+            self.see(video, frame, video.density(frame))
+        return np.array([self.seen[video.id][frame] for frame in range(video.num_frames)])
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
-    """A source of maps whose maps are remembered, coarse, as they pass by."""
+    """A source of maps whose maps are remembered, coarse, as they pass by.
+
+    Attributes:
+        source: the source.
+        viewers: of the videos; those that are scored together share them.
+        seen: video -> densities of `GRID`.
+    """
 
     source: MapSource
+    viewers: Viewers = field(default_factory=Viewers)
     seen: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
     @property
@@ -164,10 +190,16 @@ class Recorded:
 
     def maps(self, video: AnnotatedVideo, frames: Sequence[int]) -> Iterator[tuple[int, Tensor]]:
         """Yield the source's maps."""
+        self.forget(video)  # another of that name
         kept = self.seen[video.id] = []
         for frame, pred in self.source.maps(video, frames):
             kept.append(pooled(pred))
             yield frame, pred
+
+    def forget(self, video: AnnotatedVideo) -> None:
+        """Forget a video."""
+        self.seen.pop(video.id, None)
+        self.viewers.seen.pop(video.id, None)
 
 
 def over_time(sources: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) -> dict[str, dict[str, OverTime]]:
@@ -177,7 +209,7 @@ def over_time(sources: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) ->
         whole = [s for s in sources if isinstance(s, Recorded) and len(s.seen.get(video.id, ())) == video.num_frames]
         if not whole or video.num_frames < 2:
             continue
-        cuts, truth = _facts(video)
+        cuts, truth = _cuts(video), whole[0].viewers.densities(video)
         for source in whole:
             maps = np.array(source.seen[video.id])
             found[source.name][video.id] = OverTime(
@@ -191,7 +223,8 @@ def over_time(sources: Sequence[MapSource], videos: Sequence[AnnotatedVideo]) ->
 
 def recorded(sources: Sequence[MapSource]) -> list[MapSource]:
     """The same sources, their maps remembered; those that hold viewers out of the ground truth stay as they are."""
-    return [source if isinstance(source, OwnTruth) else Recorded(source) for source in sources]
+    viewers = Viewers()
+    return [source if isinstance(source, OwnTruth) else Recorded(source, viewers) for source in sources]
 
 
 def save(path: Path, score: OverTime | None) -> None:
@@ -239,14 +272,13 @@ def _numbers(*values: float) -> list[str]:
     return ["" if np.isnan(value) else f"{value:.6g}" for value in values]
 
 
-def _facts(video: AnnotatedVideo) -> tuple[list[int], np.ndarray]:
-    """The cuts of a video, and its viewers' coarse densities (T, h, w)."""
+def _cuts(video: AnnotatedVideo) -> list[int]:
+    """The frames of a video that begin a new scene."""
     finder = CutFinder()
     with video.open() as source:
         for frame in source.iterate():
             finder.add(frame)
-    truth = np.array([pooled(torch.from_numpy(np.array(video.density(i)))) for i in range(video.num_frames)])
-    return finder.cuts(), truth
+    return finder.cuts()
 
 
 def _cc(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,8 +1,8 @@
 """Score one frame under a protocol: bring the prediction to the ground truth, then call the metrics."""
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -20,6 +20,9 @@ from saliency.io.transforms import resize_map
 from saliency.metrics.aim import stretched
 from saliency.metrics.common import Maps, Points, as_points
 from saliency.metrics.frame import score as score_maps
+
+Watch = Callable[[AnnotatedVideo, int, np.ndarray], None]
+"""Called with a video, a 0-based frame and its density, float32 (H, W) >= 0."""
 
 UNDEFINED_IF_CONSTANT = frozenset({"cc", "nss", "sim", "auc_shuffled"})
 """What a constant prediction does not score under protocols that say so."""
@@ -66,12 +69,18 @@ class Judge:
             asked for.
         on_bad: what a NaN or infinite pixel of a prediction does: raise, or leave the frame without scores and
             count it.
+
+        watch: called with each density that is read.
+
+    The last map of each predictor is kept: one that is the same for all frames is prepared once.
     """
 
     protocol: Protocol
     pool: FixationPool | None = None
     baseline: Tensor | None = None
     on_bad: Literal["raise", "count"] = "raise"
+    watch: Watch | None = None
+    _kept: dict[str, "_Prepared"] = field(default_factory=dict, repr=False)
 
     def load_truth(self, video: AnnotatedVideo, frame: int) -> FrameTruth:
         """Read one frame's ground truth and prepare it.
@@ -80,6 +89,8 @@ class Judge:
             InputError: a map is missing, unreadable or of the wrong size.
         """
         density = video.density(frame)
+        if self.watch is not None:
+            self.watch(video, frame, density)
         fixations = video.fixations(frame) if self.pool is None else self.pool.fixations(video, frame)
         points = None if self.protocol.formulae == "house" else video.repeated_points(frame)
         return self.make_truth(video, frame, density, fixations, video.points_outside(frame), points)
@@ -176,7 +187,7 @@ class Judge:
             flags["bad_pred"] = 1
             nothing = dict.fromkeys(protocol.metrics, float("nan"))
             return FrameRow(truth.video, truth.frame, nothing, flags, truth.checksum)
-        maps = Maps(prepare(pred, size, protocol)[None])
+        maps = self._prepare(pred, size, predictor)
         constant = bool(maps.constant)
         flags["constant_pred"] = int(constant)
         names = {metric: _function(metric, protocol) for metric in protocol.metrics}
@@ -187,6 +198,22 @@ class Judge:
         if constant and protocol.constant == "undefined":
             scores |= dict.fromkeys(scores.keys() & UNDEFINED_IF_CONSTANT, float("nan"))
         return FrameRow(truth.video, truth.frame, scores, flags, truth.checksum)
+
+    def _prepare(self, pred: Tensor, size: tuple[int, int], predictor: str) -> Maps:
+        kept = self._kept.get(predictor)
+        if kept is None or kept.pred is not pred or kept.size != size:
+            kept = _Prepared(pred=pred, size=size, maps=Maps(prepare(pred, size, self.protocol)[None]))
+            self._kept[predictor] = kept
+        return kept.maps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A prediction (h, w), the size (H, W) of the video that it was brought to, and what came of it."""
+
+    pred: Tensor
+    size: tuple[int, int]
+    maps: Maps
 
 
 def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:

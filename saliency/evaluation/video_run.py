@@ -21,6 +21,7 @@ from saliency.data.video import AnnotatedVideo
 from saliency.errors import InputError
 from saliency.evaluation import protocols
 from saliency.evaluation.map_source import MapSource, OwnTruth, Progress
+from saliency.evaluation.over_time import Recorded
 from saliency.evaluation.result import FrameRow, Result
 from saliency.evaluation.scoring import FrameTruth, Judge
 from saliency.evaluation.settings import USUAL, EvaluationSettings
@@ -84,7 +85,8 @@ def evaluate_many(
     if pool is None and protocol.shuffled is not None:
         pool = FixationPool(videos, frames, protocol.shuffled, settings.seed)
     baseline = None if settings.baseline is None else settings.baseline.map
-    judge = Judge(protocol=protocol, pool=pool, baseline=baseline, on_bad=settings.on_bad)
+    watch = next((source.viewers.see for source in predictors if isinstance(source, Recorded)), None)
+    judge = Judge(protocol=protocol, pool=pool, baseline=baseline, on_bad=settings.on_bad, watch=watch)
 
     def score_frame(video: AnnotatedVideo, frame: int, preds: Sequence[Tensor]) -> list[FrameRow]:
         truth: FrameTruth | None = None

@@ -1,6 +1,7 @@
 """How maps move, on sequences made by hand."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from saliency.evaluation.over_time import (
     recorded,
     write_table,
 )
+from saliency.evaluation.video_run import evaluate_many
 
 H, W = GRID
 
@@ -90,6 +92,22 @@ def test_maps_are_remembered_as_they_pass(gaze_video, tmp_path):
     assert (row["video"], float(row["flicker"]), row["lag"], row["cuts"]) == ("001", 0, "", "0")
     list(source.maps(video, [0, 2]))  # not all frames: nothing can be said
     assert over_time([source], [video]) == {}
+
+
+def test_densities_that_were_seen_are_not_read_again(gaze_video):
+    video = gaze_video("001", pictures=True)
+    sources = recorded([FixedMap(name=name, map=torch.rand(90, 160)) for name in "ab"])
+    evaluate_many(sources, [video], threads=2)
+    nobody = dataclasses.replace(video, gaze=np.full_like(video.gaze, np.nan))
+    remembered = over_time(sources, [nobody])
+    assert remembered.keys() == {"a", "b"}
+    for source in sources:
+        assert isinstance(source, Recorded)
+        source.viewers.seen.clear()
+    assert over_time(sources, [video]) == remembered
+    for source in sources:
+        source.forget(video)
+    assert over_time(sources, [video]) == {}
 
 
 def test_what_a_model_learned_from_is_known_of_its_recorded_maps_too():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from saliency.errors import InputError
+from saliency.evaluation import scoring
 from saliency.evaluation.baselines import OneVersusRest, chance
 from saliency.evaluation.protocols import (
     CANONICAL,
@@ -129,6 +130,21 @@ class Counting:
     def fixations(self, i: int) -> np.ndarray:
         self.read.append(i)
         return self.inner.fixations(i)
+
+
+def test_a_map_that_stays_is_prepared_once(gaze_video, monkeypatch):
+    prepared = []
+
+    def counted(pred, size, protocol):
+        prepared.append(size)
+        return prepare(pred, size, protocol)
+
+    monkeypatch.setattr(scoring, "prepare", counted)
+    videos = [gaze_video("001"), gaze_video("002", size=(72, 64))]
+    evaluate(chance(), videos, EvaluationSettings(), threads=1)
+    assert prepared == [(36, 64), (72, 64)]
+    evaluate(Blobs(), videos, EvaluationSettings(), threads=1)
+    assert len(prepared) == 2 + 12
 
 
 def test_viewers_are_scored_by_the_formulae_of_a_challenge_too(gaze_video):
