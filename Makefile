@@ -1,4 +1,4 @@
-.PHONY: check lint types test check-slow hostile fuzz docs release
+.PHONY: check lint types test check-slow hostile fuzz docs notebooks release
 check: lint types test
 
 lint:
@@ -21,6 +21,9 @@ hostile:  # what tries to break it, counted by class
 
 fuzz:  # make fuzz MINUTES=60 goes on for an hour
 	python tests/fuzz/fuzz.py $(MINUTES)
+
+notebooks:  # run anew, with what comes out; needs the extra notebooks
+	python notebooks/make.py
 
 docs:  # the site, into build/site
 	mkdocs build --strict

@@ -4,7 +4,9 @@ The site has the folders of the repository, so that the links between pages work
 files that a page links to go along as they are.
 """
 
+import base64
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -26,6 +28,7 @@ PAGES = (
     "benchmarks/results/*.md",
     "datasets/README.md",
     "examples/README.md",
+    "notebooks/*",
     "saliency/assets/weights/*.md",
 )
 """What is part of the site whether somebody links to it or not."""
@@ -50,7 +53,7 @@ LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Take the pages of the whole project in place of one folder's, and add those that are made."""
     paths = {path for pattern in PAGES for path in ROOT.glob(pattern) if path.is_file()}
-    made = {"docs/reference/commands.md": _commands(), "docs/reference/api.md": _api()}
+    made: dict[str, str | bytes] = {"docs/reference/commands.md": _commands(), "docs/reference/api.md": _api()}
     made |= {f"docs/reference/{title.replace(' ', '-')}.md": _room(title) for title in ROOMS}
     for page in sorted(path for path in paths if path.suffix == ".md"):
         for target, _ in LINK.findall(page.read_text(encoding="utf-8")):
@@ -60,7 +63,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     found = [file for file in files if file.src_dir != config.docs_dir]  # what belongs to the theme
     for path in sorted(paths):
         found.append(File(str(path.relative_to(ROOT)), str(ROOT), config.site_dir, config.use_directory_urls))
-    found += [File.generated(config, name, content=text) for name, text in made.items()]
+    for notebook in sorted(ROOT.glob("notebooks/*.ipynb")):
+        made |= _notebook(notebook)
+    found += [File.generated(config, name, content=content) for name, content in made.items()]
     return Files(found)
 
 
@@ -73,6 +78,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         if target.is_dir():
             index = target / "README.md"
             return f"]({match[1].rstrip('/')}/README.md)" if index.is_file() else "](#)"
+        if target.suffix == ".ipynb" and target.stem != Path(page.file.src_uri).stem:
+            return f"]({match[1].removesuffix('.ipynb')}.md)"
         return match[0]
 
     return _spaced(LINK.sub(settle, markdown))
@@ -89,6 +96,32 @@ def _spaced(markdown: str) -> str:
         lines.append(line)
         before = line
     return "\n".join(lines)
+
+
+def _notebook(path: Path) -> dict[str, str | bytes]:
+    """Pages and pictures of a notebook that was run: name in the site -> content."""
+    name = path.stem
+    made: dict[str, str | bytes] = {}
+    parts = []
+    for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        language = "bash" if source.startswith("%%bash") else "python"
+        parts.append(f"```{language}\n{source.removeprefix('%%bash').strip()}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "image/jpeg" in data:
+                picture = f"{name}_{number}.jpg"
+                made[f"notebooks/{picture}"] = base64.b64decode("".join(data["image/jpeg"]))
+                parts.append(f"![What the cell shows]({picture})")
+            else:
+                text = "".join(output.get("text") or data["text/plain"]).rstrip()
+                parts.append(f'```text {{ .output title="" }}\n{text}\n```')
+    both = f"*This page is a notebook: [{name}.ipynb]({name}.ipynb), made from [{name}.py]({name}.py).*"
+    made[f"notebooks/{name}.md"] = "\n\n".join([parts[0], both, *parts[1:]])
+    return made
 
 
 def _commands() -> str:

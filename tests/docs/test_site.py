@@ -22,8 +22,10 @@ def hook():
 
 def test_every_page_of_the_site_is_there_and_every_page_of_docs_is_on_it():
     named = set(re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]))
-    assert not [page for page in named if not page.startswith("docs/reference/") and not (ROOT / page).is_file()]
+    made = ("docs/reference/", "notebooks/")
+    assert not [page for page in named if not page.startswith(made) and not (ROOT / page).is_file()]
     pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md")}
+    pages |= {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert not pages - named, "give these pages a place in mkdocs.yml"
 
 
