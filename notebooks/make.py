@@ -43,7 +43,7 @@ def run(source: Path, folder: Path) -> nbformat.NotebookNode:
     (tools / "saliency").write_text(script, encoding="utf-8")  # plain text, no bars that move
     (tools / "saliency").chmod(0o755)
     env = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SALIENCY_CACHE": str(folder / "cache")}
-    env |= {"COLUMNS": "100"}
+    env |= {"COLUMNS": "96"}
     notebook = jupytext.read(source)
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
     client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": str(folder)}})
@@ -67,12 +67,15 @@ def _settled(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.Notebook
                 output.data = nbformat.from_dict({"image/jpeg": data["image/jpeg"]})
             text = output.get("text") or (data.get("text/plain", "") if output.output_type == "display_data" else "")
             if text and "image/jpeg" not in data:  # standard output and error in one, as a terminal shows them
-                text = "\n".join(line.rstrip() for line in text.replace(str(folder), "…").split("\n"))
                 if outputs and outputs[-1].output_type == "stream":
                     outputs[-1].text += text
                     continue
                 output = nbformat.v4.new_output("stream", text=text)
             outputs.append(output)
+        for output in outputs:
+            if output.output_type == "stream":  # comes in pieces, so that it is tidied when it is whole
+                lines = output.text.replace(str(folder), "…").split("\n")
+                output.text = "\n".join(line.rstrip() for line in lines)
         cell.outputs = outputs
     return notebook
 
