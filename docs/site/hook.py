@@ -35,7 +35,10 @@ PAGES = (
 
 ROOMS = {
     "models": ("saliency.models", ("tmfi_net", "vinet_s", "vinet_a", "stsa_net", "appearance_net", "foundation")),
-    "data sets": ("saliency.datasets", ("folder", "stills", "mini", "dhf1k", "hollywood2", "ucf_sports", "crowdsal")),
+    "data sets": (
+        "saliency.datasets",
+        ("folder", "stills", "shards", "mini", "dhf1k", "hollywood2", "ucf_sports", "crowdsal"),
+    ),
     "metrics": ("saliency.metrics", ("frame", "cc", "nss", "sim", "kld", "auc", "information_gain")),
     "ways of teaching": ("saliency.distillation", ("base", "bi_kd", "kd", "dml", "kl_dp", "ensemble", "control")),
     "tasks": ("saliency.tasks", ("base", "saliency", "classification", "segmentation")),

@@ -1,8 +1,9 @@
-"""Get data sets ready: verify, cache, extract, gaze, download, stats.
+"""Get data sets ready: verify, cache, shards, extract, gaze, download, stats.
 
 Examples:
     saliency prepare verify dhf1k /data/DHF1K --report report.json
     saliency prepare cache dhf1k /data/DHF1K /fast/cache --size 224 384 --size 256 456
+    saliency prepare shards dhf1k /data/DHF1K /bucket/dhf1k --split train --split val
     saliency prepare stats dhf1k /data/DHF1K stats/
 """
 
@@ -137,6 +138,44 @@ class Cache:
         done = plan.shards - failed
         print(f"{done} shards are good" + ("" if self.check else f", {made} of them new") + f", {failed} failed")
         return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shards:
+    """Write videos and ground truth into tar files of equal size, to be streamed (docs/how-to/streaming.md).
+
+    Attributes:
+        dataset: which data set; folder is one of your own.
+        root: its folder.
+        out: folder of the shards and their index.
+        split: train, val or test; give it once for each. A folder of your own: SPLIT=VIDEOS, as in saliency train.
+        megabytes: of a shard.
+    """
+
+    dataset: tyro.conf.Positional[str]
+    root: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Path]
+    split: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    megabytes: int = 256
+
+    def __call__(self) -> int:
+        """Write them."""
+        from saliency.commands.splits import parse_splits
+        from saliency.preparation.picking import whole_folder
+        from saliency.preparation.sharding import write_shards
+        from saliency.runtime.progress import progress_bar
+
+        at_least(self, megabytes=1)
+        if self.dataset == "folder":
+            data = whole_folder(self.root, parse_splits(self.split))
+            names = tuple(data.splits)
+        else:
+            data, names = find(self.dataset).make(self.root), self.split or ("train", "val")
+        splits = {name: data.videos(name) for name in names}
+        with progress_bar("writing", sum(map(len, splits.values()))) as bar:
+            done = write_shards(splits, self.out, limit=self.megabytes * 10**6, done=bar)
+        print(f"{self.out}: {done.videos} videos in {done.shards} shards, {done.num_bytes / 1e6:.1f} MB")
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +347,15 @@ class Stats:
         return 0
 
 
-COMMANDS = {"verify": Verify, "cache": Cache, "extract": Extract, "gaze": Gaze, "download": Download, "stats": Stats}
+COMMANDS = {
+    "verify": Verify,
+    "cache": Cache,
+    "shards": Shards,
+    "extract": Extract,
+    "gaze": Gaze,
+    "download": Download,
+    "stats": Stats,
+}
 
 
 def main(words: Sequence[str]) -> int:

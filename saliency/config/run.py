@@ -224,6 +224,15 @@ class Fingerprint(Protocol):
         ...
 
 
+@runtime_checkable
+class Ordered(Protocol):
+    """Added by training samples that are not read in any order alike: those that come in shards."""
+
+    def order(self, seed: int, epoch: int) -> list[int] | None:
+        """Return the order in which an epoch visits them, each once; None: any."""
+        ...
+
+
 class Data(Protocol):
     """What a run needs of its data."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saliency.data.targets import Sampling, val_targets
-from saliency.data.video import Drawing, VideoData, VideoSamples
+from saliency.data.video import Arrange, Drawing, VideoData, VideoSamples
 from saliency.types import InputSpec
 
 
@@ -50,7 +50,12 @@ class SaliencyClips:
             self.source.videos("train"),
             self._views(views),
             self.grid,
-            drawing=Drawing(rule=self.source.sampling.train, clips_per_video=self.clips_per_video, flip=self.flip),
+            drawing=Drawing(
+                rule=self.source.sampling.train,
+                clips_per_video=self.clips_per_video,
+                flip=self.flip,
+                arrange=self._arrange,
+            ),
             cache=self.cache,
         )
 
@@ -58,7 +63,14 @@ class SaliencyClips:
         """Fixed target frames of the validation split."""
         videos = self.source.videos("val")
         targets = val_targets([video.num_frames for video in videos], self.source.sampling.val)
-        return VideoSamples(videos, self._views(views), self.grid, targets=targets, cache=self.cache)
+        return VideoSamples(
+            videos,
+            self._views(views),
+            self.grid,
+            targets=targets,
+            cache=self.cache,
+            drawing=Drawing(arrange=self._arrange),
+        )
 
     def own(self, learner: str) -> "SaliencyClips":
         """Return these clips as a learner that trains alone takes them."""
@@ -69,6 +81,11 @@ class SaliencyClips:
         return replace(
             self, grid=rule.grid, source=source if rule.sampling is None else replace(source, sampling=rule.sampling)
         )
+
+    @property
+    def _arrange(self) -> Arrange | None:
+        """The order of an epoch, where the data set has one."""
+        return getattr(self.source, "arrange", None)
 
     def _views(self, views: Mapping[str, InputSpec]) -> dict[str, InputSpec]:
         return {name: self.source.view(spec) for name, spec in views.items()}

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TypeVar
 
 from saliency.data.targets import Key, below, draws
-from saliency.errors import InputError
+from saliency.errors import InputError, MissingData
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +73,14 @@ def read_or_replace(
 
     Raises:
         InputError: none of them can be used.
+        MissingData: what a sample needs cannot be had now; that is no damage, and no other sample takes its place.
     """
     problems: list[Problem] = []
     for candidate in islice(candidates, ATTEMPTS):
         try:
             return candidate, read(candidate), tuple(problems)
+        except MissingData:
+            raise
         except (InputError, OSError) as error:
             problems.append((name(candidate, error), str(error)))
     raise InputError(f"{len(problems)} samples in a row cannot be used, the last: {problems[-1][1]}")

@@ -7,7 +7,7 @@ The way of a sample: pick a target frame -> union of the frames that the learner
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -79,6 +79,11 @@ class AnnotatedVideo(ABC):
         if not files or not files[0].is_file():
             raise InputError(f"{self.path}: the frames of video {self.id} are missing; complete the data set")
         return files
+
+    def identity(self) -> str:
+        """Return what tells it from another video, without reading it."""
+        length = self.path.stat().st_size if self.path.is_file() else 0
+        return f"{self.id}\0{self.num_frames}\0{self.size}\0{length}"
 
     def check(self, source: FrameSource) -> None:
         """Refuse a source whose frames cannot be the annotated ones."""
@@ -198,6 +203,10 @@ def collate(samples: list[ClipSample]) -> list[ClipSample]:
     return samples
 
 
+Arrange = Callable[[Sequence[AnnotatedVideo], int, int, int], list[int]]
+"""(videos, samples of each, seed, epoch) -> the order in which an epoch visits the samples, each once."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
     """How training samples are drawn.
@@ -206,11 +215,13 @@ class Drawing:
         rule: which frames may be drawn.
         clips_per_video: samples per video and epoch.
         flip: mirror a sample, all its views and its target alike, with probability 1/2.
+        arrange: the order of an epoch, where videos come in shards; None: any.
     """
 
     rule: Targets = HOUSE.train
     clips_per_video: int = 1
     flip: bool = False
+    arrange: Arrange | None = None
 
     def __post_init__(self) -> None:
         if self.clips_per_video < 1:
@@ -292,17 +303,22 @@ class VideoSamples(Dataset[ClipSample]):
         return len(self.videos) * self.drawing.clips_per_video if self.targets is None else len(self.targets)
 
     def fingerprint(self) -> str:
-        """Return a hash of the videos' names, lengths, sizes and bytes on disk, and of eight videos' fixations."""
+        """Return a hash of the videos' identities, and of eight videos' fixations unless videos come in shards."""
         digest = hashlib.sha256()
         for video in self.videos:
-            length = video.path.stat().st_size if video.path.is_file() else 0
-            digest.update(f"{video.id}\0{video.num_frames}\0{video.size}\0{length}\n".encode())
-        for video in self.videos[:: max(1, len(self.videos) // 8)]:
+            digest.update(f"{video.identity()}\n".encode())
+        for video in [] if self.drawing.arrange is not None else self.videos[:: max(1, len(self.videos) // 8)]:
             try:
                 digest.update(np.packbits(video.fixations(video.num_frames // 2)).tobytes())
             except (InputError, OSError):
                 digest.update(b"unreadable")
         return digest.hexdigest()
+
+    def order(self, seed: int, epoch: int) -> list[int] | None:
+        """Return the order in which an epoch visits the training samples; None: any."""
+        if self.drawing.arrange is None:
+            return None
+        return self.drawing.arrange(self.videos, self.drawing.clips_per_video, seed, epoch)
 
     def __getitem__(self, key: int | Key) -> ClipSample:
         if self.targets is not None:

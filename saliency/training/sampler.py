@@ -2,8 +2,8 @@
 
 import functools
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class Steps:
         rank: this process.
         world: number of processes; each takes every `world`-th sample of a part.
         offset: epochs already spent in earlier stages, so that stages see different samples.
+        order: (seed, epoch) -> the order in which the epoch visits the samples; None, or where it returns None: that
+            of `epoch_order`.
     """
 
     seed: int
@@ -48,6 +50,8 @@ class Steps:
     rank: int = 0
     world: int = 1
     offset: int = 0
+    order: Callable[[int, int], list[int] | None] | None = None
+    _orders: dict[int, list[int]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def per_epoch(self) -> int:
@@ -63,10 +67,18 @@ class Steps:
         """Return the parts of a step, over all processes."""
         epoch, position = divmod(number, self.per_epoch)
         epoch += self.offset
-        order = epoch_order(self.seed, epoch, self.size)
-        indices = order[position * self.batch_size : (position + 1) * self.batch_size]
+        indices = self._order(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
         part = -(-self.batch_size // self.accumulate)
         return [[(self.seed, epoch, i) for i in indices[at : at + part]] for at in range(0, len(indices), part)]
+
+    def _order(self, epoch: int) -> list[int]:
+        given = self._orders.get(epoch) or (self.order(self.seed, epoch) if self.order is not None else None)
+        if given is None:
+            return epoch_order(self.seed, epoch, self.size)
+        if epoch not in self._orders:
+            self._orders.clear()  # the steps of an epoch ask for the same order
+            self._orders[epoch] = given
+        return given
 
     def __iter__(self) -> Iterator[list[Key]]:
         for number in range(self.first, self.total):

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from saliency.config.run import Run, Samples, Stage, Training
+from saliency.config.run import Ordered, Run, Samples, Stage, Training
 from saliency.data.trained_on import KEY as TRAINED_ON
 from saliency.data.trained_on import checksums
 from saliency.distillation.base import check_heads, combine
@@ -285,6 +285,7 @@ class Trainer:
             rank=self.world.rank,
             world=self.world.size,
             offset=self.offsets[stage.name],
+            order=self.training.order if isinstance(self.training, Ordered) else None,
         )
 
     def _loader(self, samples: Samples, batches: Any, workers: int, *, keep_workers: bool = False) -> DataLoader[Any]:
