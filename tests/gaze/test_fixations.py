@@ -1,4 +1,7 @@
+import importlib.util
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ import pytest
 from saliency.gaze.alignment import Showing, fitted, pixels_per_degree
 from saliency.gaze.fixations import by_dispersion, by_velocity, runs
 
+ROOT = Path(__file__).parents[2]
 TIME = np.arange(12) * 0.02
 # two stops of five samples, a jump of two samples between them
 STOPS = np.array(
@@ -58,3 +62,25 @@ def test_degrees_of_visual_angle():
     showing = Showing(screen=(900, 1440), rect=fitted((900, 1440), (360, 640)), size=(360, 640), duration=1)
     assert showing.rect == (0, 45, 1440, 810) and showing.degree(36) == pytest.approx(36 / 1440)
     assert fitted((900, 1440), (400, 400)) == (270, 0, 900, 900)
+
+
+def test_fixations_are_those_that_pymovements_finds():
+    """I-VT to the sample. Its I-DT adds the sample with which gaze left: each of its fixations has one more at the end,
+    and the next one may begin a sample later.
+    """
+    golden = json.loads((ROOT / "tests/data/gaze/pymovements.json").read_text())["cases"]
+    spec = importlib.util.spec_from_file_location("benchmark_gaze", ROOT / "benchmarks/gaze.py")
+    drawn = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawn)
+    judged = {"I-DT": [], "I-VT": []}
+    for case in golden:
+        time, xy = drawn.recording(case["rate"], case["noise"], case["seed"])
+        if case["method"] == "I-VT":
+            own = by_velocity(time / 1000, xy, velocity=case["limit"])
+        else:
+            own = by_dispersion(time / 1000, xy, dispersion=case["limit"])
+        theirs = drawn.flags(case["fixations"], time, without_last=case["method"] == "I-DT")
+        judged[case["method"]].append((theirs == own).mean())
+    assert len(judged["I-DT"]) == len(judged["I-VT"]) == 18 and sum(len(case["fixations"]) for case in golden) > 1000
+    assert min(judged["I-VT"]) == 1
+    assert min(judged["I-DT"]) > 0.98 and np.median(judged["I-DT"]) > 0.9989
