@@ -106,8 +106,11 @@ class Stage:
         alone: learner -> its own batch size, length and schedule. Then every learner is trained by itself, one after
             the other, to the last bit as in a run that has no other learner. Empty: all learn together.
         confidence: what methods that compare learners without ground truth go by: the ``task``'s own measure of a
-            prediction, or how little it changes when its clip is mirrored (``mirror``: minus the divergence between
-            the two; one more forward pass of every learner).
+            prediction, how little it changes when its clip is mirrored (``mirror``: minus the divergence between
+            the two; one more forward pass of every learner), or minus its loss (``predicted``: the task's where there
+            is ground truth, elsewhere predicted from what was seen with it, `saliency.training.predicted_loss`).
+        samples: the training samples of the stage: ``all``, or those that are ``labelled`` or ``unlabelled``, where
+            the data has samples without ground truth.
         task: replaces the run's task in training, for example by one with another rule of who teaches; what is
             validated stays the run's.
     """
@@ -121,7 +124,8 @@ class Stage:
     lr_factor: float = 1.0
     weight_decay: float | None = None
     alone: dict[str, Alone] = field(default_factory=dict)
-    confidence: Literal["task", "mirror"] = "task"
+    confidence: Literal["task", "mirror", "predicted"] = "task"
+    samples: Literal["all", "labelled", "unlabelled"] = "all"
     task: Task[Any] | None = None
 
     def __post_init__(self) -> None:
@@ -230,6 +234,15 @@ class Ordered(Protocol):
 
     def order(self, seed: int, epoch: int) -> list[int] | None:
         """Return the order in which an epoch visits them, each once; None: any."""
+        ...
+
+
+@runtime_checkable
+class Subsets(Protocol):
+    """Added by training samples of which some may have no ground truth."""
+
+    def subset(self, *, labelled: bool) -> list[int]:
+        """Return the indices of the samples that have ground truth, or of those that have none."""
         ...
 
 

@@ -30,6 +30,8 @@ class SaliencyClips:
     Attributes:
         source: the data set.
         grid: (H, W) on which predictions and ground truth meet during training.
+        unlabelled: a second data set, the training videos of which are watched without ground truth, for transfer
+            that needs none (`saliency.distillation.label_free`); gaze that they have is not looked at.
         clips_per_video: training samples per video and epoch; the papers take one.
         flip: mirror training samples with probability 1/2; the papers do not.
         cache: ``"memory"`` keeps decoded videos in memory, for small data sets; a folder reads resized frames
@@ -39,15 +41,20 @@ class SaliencyClips:
 
     source: VideoData
     grid: tuple[int, int] = (256, 456)
+    unlabelled: VideoData | None = None
     clips_per_video: int = 1
     flip: bool = False
     cache: Literal["none", "memory"] | Path = "none"
     alone: dict[str, OwnClips] = field(default_factory=dict)
 
     def training(self, views: Mapping[str, InputSpec]) -> VideoSamples:
-        """Random target frames of the training split."""
+        """Random target frames of the training split, and of the unlabelled videos."""
+        videos = self.source.videos("train")
+        if self.unlabelled is not None:
+            hidden: list[Any] = self.unlabelled.videos("train")  # dataclasses
+            videos = [*videos, *(replace(video, annotated=False) for video in hidden)]
         return VideoSamples(
-            self.source.videos("train"),
+            videos,
             self._views(views),
             self.grid,
             drawing=Drawing(
@@ -55,6 +62,7 @@ class SaliencyClips:
                 clips_per_video=self.clips_per_video,
                 flip=self.flip,
                 arrange=self._arrange,
+                unlabelled=self.unlabelled is not None,
             ),
             cache=self.cache,
         )

@@ -36,6 +36,7 @@ class FewLabels:
         seed: draws photographs, halves and viewers.
         parts: learner -> which of so many equal parts of the photographs it gets where it trains alone.
         part: (which, of how many); set by `own`.
+        unlabelled: whether the training photographs that `share` leaves out are watched too, without ground truth.
     """
 
     source: StillData
@@ -46,6 +47,7 @@ class FewLabels:
     seed: int = 0
     parts: dict[str, int] = field(default_factory=dict)
     part: tuple[int, int] = (0, 1)
+    unlabelled: bool = False
 
     def __post_init__(self) -> None:
         if self.viewers not in (None, 1) or not 0 < self.share <= 1 or not 0 < self.stopping < 1:
@@ -53,7 +55,10 @@ class FewLabels:
 
     def training(self, views: Mapping[str, InputSpec]) -> "FewLabelSamples":
         """The photographs that are trained on, mirrored at random."""
-        return FewLabelSamples(self._labelled(self._photographs()[1]), views, self.size, flip=True)
+        photographs = self._labelled(self._photographs()[1])
+        nobody = [np.zeros((0, 2), np.float32)] * 2
+        hidden = [_load(video, self.size, nobody) for video in self._left_out()] if self.unlabelled else []
+        return FewLabelSamples([*photographs, *hidden], views, self.size, flip=True)
 
     def validation(self, views: Mapping[str, InputSpec]) -> "FewLabelSamples":
         """The photographs for early stopping."""
@@ -70,11 +75,20 @@ class FewLabels:
             return self
         return replace(self, part=(self.parts[learner], 1 + max(self.parts.values())))
 
-    def _photographs(self) -> tuple[list[StillVideo], list[StillVideo]]:
-        """Those for early stopping and those for training."""
+    def _shuffled(self) -> tuple[list[StillVideo], int]:
+        """The training photographs in the order of the seed, and how many of them are used."""
         videos = stills(self.source, "train")
         order = np.random.default_rng((self.seed, 0)).permutation(len(videos))
-        chosen = [videos[i] for i in order[: max(2, round(self.share * len(videos)))]]
+        return [videos[i] for i in order], max(2, round(self.share * len(videos)))
+
+    def _left_out(self) -> list[StillVideo]:
+        videos, used = self._shuffled()
+        return videos[used:]
+
+    def _photographs(self) -> tuple[list[StillVideo], list[StillVideo]]:
+        """Those for early stopping and those for training."""
+        videos, used = self._shuffled()
+        chosen = videos[:used]
         held = max(1, round(self.stopping * len(chosen)))
         which, many = self.part
         return chosen[:held], chosen[held:][which::many]
@@ -134,6 +148,10 @@ class FewLabelSamples:
 
     def __len__(self) -> int:
         return len(self.photographs)
+
+    def subset(self, *, labelled: bool) -> list[int]:
+        """Return the indices of the photographs that have ground truth, or of those that have none."""
+        return [i for i, each in enumerate(self.photographs) if bool(each.density.any()) == labelled]
 
     def fingerprint(self) -> str:
         """Return a hash of the pictures and maps."""

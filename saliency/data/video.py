@@ -216,12 +216,14 @@ class Drawing:
         clips_per_video: samples per video and epoch.
         flip: mirror a sample, all its views and its target alike, with probability 1/2.
         arrange: the order of an epoch, where videos come in shards; None: any.
+        unlabelled: whether videos without ground truth are drawn too; their maps are all zero.
     """
 
     rule: Targets = HOUSE.train
     clips_per_video: int = 1
     flip: bool = False
     arrange: Arrange | None = None
+    unlabelled: bool = False
 
     def __post_init__(self) -> None:
         if self.clips_per_video < 1:
@@ -286,7 +288,8 @@ class VideoSamples(Dataset[ClipSample]):
                 log.warning("%d of %d videos are too short for %s and left out", short, len(videos), drawing.rule)
         if not self.videos:
             raise InputError(f"none of {len(videos)} videos gives a target frame under {drawing.rule}; relax the rule")
-        if unannotated := next((v.id for v in self.videos if not v.annotated), None):
+        unannotated = next((v.id for v in self.videos if not v.annotated), None)
+        if unannotated is not None and not drawing.unlabelled:
             raise InputError(f"video {unannotated} has no ground truth; take a split that is annotated")
         self.quarantine = Quarantine("videos", len(self.videos), bad_limit)
         self.empty = 0
@@ -307,12 +310,18 @@ class VideoSamples(Dataset[ClipSample]):
         digest = hashlib.sha256()
         for video in self.videos:
             digest.update(f"{video.identity()}\n".encode())
-        for video in [] if self.drawing.arrange is not None else self.videos[:: max(1, len(self.videos) // 8)]:
+        labelled = [] if self.drawing.arrange is not None else [video for video in self.videos if video.annotated]
+        for video in labelled[:: max(1, len(self.videos) // 8)]:
             try:
                 digest.update(np.packbits(video.fixations(video.num_frames // 2)).tobytes())
             except (InputError, OSError):
                 digest.update(b"unreadable")
         return digest.hexdigest()
+
+    def subset(self, *, labelled: bool) -> list[int]:
+        """Return the indices of the training samples that have ground truth, or of those that have none."""
+        repeats = self.drawing.clips_per_video
+        return [i for i in range(len(self)) if self.videos[i // repeats].annotated == labelled]
 
     def order(self, seed: int, epoch: int) -> list[int] | None:
         """Return the order in which an epoch visits the training samples; None: any."""
@@ -347,11 +356,13 @@ class VideoSamples(Dataset[ClipSample]):
 
     def _sample(self, video: AnnotatedVideo, target: int, *, flip: bool = False) -> ClipSample:
         wanted = {name: spec.frames(target, video.num_frames) for name, spec in self.views.items()}
-        density = video.density(target)
-        fixated = video.fixations(target)
+        if video.annotated:
+            density, fixated = video.density(target), video.fixations(target)
+        else:
+            density, fixated = np.zeros(video.size, np.float32), np.zeros(video.size, bool)
         video.check_map("density", target, density)
         video.check_map("fixation", target, fixated)
-        if not (density.any() and fixated.any()):
+        if video.annotated and not (density.any() and fixated.any()):
             which = "fixation" if density.any() else "density"
             reason = f"video {video.id}, frame {target}: the {which} map is all zero"
             if not video.may_be_empty:

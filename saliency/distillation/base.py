@@ -25,7 +25,8 @@ class Transfer:
         teachers: (K, B) bool, True where model k (in the order of `preds`) taught sample b.
         task_weight: factor of the learners' own task losses in the total.
         drop_nan: leave samples out of the mean that no learner could score; False lets their NaN through.
-        labels: whether ground truth takes part; without it no sample is left out for want of a score.
+        labels: whether ground truth says who teaches. Where it does not, samples without a score count too: those
+            without ground truth, whose task loss is left out.
     """
 
     loss: Tensor
@@ -61,8 +62,9 @@ class Distiller(Protocol):
 def combine(losses: Mapping[str, Tensor], transfer: Transfer) -> Tensor:
     """Reduce a batch to the scalar that is minimised.
 
-    A learner that could not score a sample (NaN) takes no part in it; a sample nobody could score is dropped,
-    and the mean is over the samples kept. An infinite loss is not dropped: it is an error to be seen.
+    A learner that could not score a sample (NaN) takes no part in it; a sample nobody could score is dropped unless
+    the transfer does without ground truth, and the mean is over the samples kept. An infinite loss is not dropped: it
+    is an error to be seen.
 
     Args:
         losses: learner name -> (B,) task loss, of the trainable learners only.
@@ -72,13 +74,11 @@ def combine(losses: Mapping[str, Tensor], transfer: Transfer) -> Tensor:
         Scalar: mean over the kept samples of task_weight * (sum of task losses) + transfer loss;
         0 if no sample was kept.
     """
-    if not transfer.labels:
-        return transfer.loss.mean()
     task = torch.stack(list(losses.values()))  # (K, B)
     if not transfer.drop_nan:
         return (transfer.task_weight * task.sum(0) + transfer.loss).mean()
     scored = ~task.isnan()
-    kept = scored.any(0)  # (B,)
+    kept = scored.any(0) if transfer.labels else torch.ones_like(scored[0])  # (B,)
     total = torch.where(kept, transfer.loss, 0.0)
     if transfer.task_weight != 0.0:
         total = total + transfer.task_weight * torch.where(scored, task, 0.0).sum(0)

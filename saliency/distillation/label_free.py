@@ -1,4 +1,4 @@
-"""Transfer without ground truth: who teaches is decided by the predictions alone.
+"""Transfer without ground truth: who teaches is decided by the predictions alone, so samples need none.
 
 The Bi-KD paper leaves this to future work; the rules here are this project's own. Compare with `BiKD(teacher="random")`
 and the control before believing in one (docs/science).
@@ -22,16 +22,17 @@ class LabelFree:
 
     Attributes:
         by: ``"agreement"``: the learner whose prediction diverges least from the mean of all; ``"confidence"``: the
-            one with the highest confidence. What that is, the stage says (`Stage.confidence`): the task's own, or how
-            little a prediction changes when its input is mirrored.
+            one with the highest confidence. What that is, the stage says (`Stage.confidence`): the task's own, how
+            little a prediction changes when its input is mirrored, or minus the loss that is predicted for it;
+            ``"random"``: any, a control that draws from torch's generator.
         weight: factor of the transfer loss.
-        task_weight: factor of the task losses; 0 uses no label at all.
+        task_weight: factor of the task losses, of the samples that have ground truth; 0 uses no label at all.
         normalise: divide each prediction by its sum before the mean is taken, as maps want it; False for logits.
 
     A learner whose prediction of a sample is not finite neither teaches nor pays there.
     """
 
-    by: Literal["agreement", "confidence"] = "agreement"
+    by: Literal["agreement", "confidence", "random"] = "agreement"
     weight: float = 1.0
     task_weight: float = 0.0
     normalise: bool = True
@@ -51,6 +52,8 @@ class LabelFree:
             if self.by == "agreement":
                 mean = mean_prediction(preds, valid, normalise=self.normalise)
                 doubts = torch.stack([pay(divergence, p, mean, v) for p, v in zip(preds.values(), valid, strict=True)])
+            elif self.by == "random":
+                doubts = torch.rand(valid.shape, device=valid.device)
             elif confidences is None:
                 raise InputError("teachers by confidence need the task's confidences: pass them, or choose agreement")
             else:
@@ -61,4 +64,4 @@ class LabelFree:
         for k, pred in enumerate(preds.values()):
             if learns(pred):
                 loss = loss + pay(divergence, pred, teacher, teachers.any(0) & valid[k] & ~teachers[k])
-        return Transfer(self.weight * loss, teachers, self.task_weight, labels=self.task_weight != 0.0)
+        return Transfer(self.weight * loss, teachers, self.task_weight, labels=False)

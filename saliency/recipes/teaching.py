@@ -1,6 +1,7 @@
 """The study of when teaching helps: its arms, regimes and networks. The protocol is docs/science/protocol.md."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from saliency.config.run import Alone, Learner, Optimizer, Run, Stage, Training
@@ -20,7 +21,7 @@ from saliency.tasks.other_viewers import OtherViewersTask
 from saliency.tasks.saliency import SaliencyTask
 from saliency.types import InputSpec
 
-Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split", "label_free"]
+Regime = Literal["screening", "one_30", "one_100", "all_30", "all_100", "one_30_split", "label_free", "unlabelled"]
 
 REGIMES: Mapping[Regime, FewLabels] = {
     "screening": FewLabels(source=Stills(), viewers=1, share=0.3, seed=100),
@@ -30,6 +31,7 @@ REGIMES: Mapping[Regime, FewLabels] = {
     "all_100": FewLabels(source=Stills()),
     "one_30_split": FewLabels(source=Stills(), viewers=1, share=0.3, parts={"narrow": 0, "wide": 1}),
     "label_free": FewLabels(source=Stills(), viewers=1, share=0.3, seed=200),
+    "unlabelled": FewLabels(source=Stills(), viewers=1, share=0.3, seed=300, unlabelled=True),
 }
 
 OTHERS = "others"
@@ -62,6 +64,22 @@ LABEL_FREE: Mapping[str, Distiller] = {
 }
 """Arms of the exploratory regime ``label_free``: no label says who teaches; ``agreement_only`` uses none at all."""
 
+UNLABELLED: Mapping[str, Distiller] = {
+    "control": TaskOnly(),
+    "bi_kd": BiKD(),
+    "random": LabelFree(by="random", task_weight=1.0),
+    "agreement": LabelFree(by="agreement", task_weight=1.0),
+    "predicted": LabelFree(by="confidence", task_weight=1.0),
+    "random_labelled": LabelFree(by="random", task_weight=1.0),
+}
+"""Arms of the exploratory regime ``unlabelled``: transfer also on photographs without a label.
+
+The control, ``bi_kd`` and ``random_labelled`` see the labelled ones alone; ``predicted`` is Bi-KD where there is a
+label and goes by the predicted loss elsewhere.
+"""
+
+ON_LABELLED = ("before", "control", "bi_kd", "random_labelled")
+
 STUDY_ARMS = ("bi_kd", "random", "dml_half", "ensemble", "ensemble_2", "others", "dml", "bi_kd_3", "reversed")
 """The arms of the study: those that the hypotheses name, then the best three others of the screening."""
 
@@ -77,6 +95,8 @@ CONTRASTS = (
 """What H2 and H3 compare, and the best teacher with the worst."""
 
 FREE_CONTRASTS = (("agreement", "random"), ("confidence", "random"), ("mirror", "random"))
+
+UNLABELLED_CONTRASTS = (("predicted", "random"), ("agreement", "random"), ("random", "random_labelled"))
 
 TASK = SaliencyTask(monitor="loss")
 FIRST, FURTHER = 20, 10
@@ -104,8 +124,8 @@ def study(regime: Regime) -> Run:
         data=data,
         learners={name: Learner(model=model, optimizer=first) for name, model in NETWORKS.items()},
         stages=(
-            Stage(name="before", epochs=0 if data.parts else FIRST, alone=alone),
-            *(_arm(name, method) for name, method in _arms(regime).items()),
+            Stage(name="before", epochs=0 if data.parts else FIRST, alone=alone, samples=_samples(regime, "before")),
+            *(replace(_arm(name, method), samples=_samples(regime, name)) for name, method in _arms(regime).items()),
         ),
         train=Training(
             batch_size=16,
@@ -119,20 +139,26 @@ def study(regime: Regime) -> Run:
             threads=1,
         ),
         report=Study(
-            before="before", control="control", contrasts=FREE_CONTRASTS if regime == "label_free" else CONTRASTS
+            before="before",
+            control="control",
+            contrasts={"label_free": FREE_CONTRASTS, "unlabelled": UNLABELLED_CONTRASTS}.get(regime, CONTRASTS),
         ),
     )
 
 
 def _arms(regime: Regime) -> Mapping[str, Distiller]:
-    if regime == "label_free":
-        return LABEL_FREE
+    if regime in ("label_free", "unlabelled"):
+        return LABEL_FREE if regime == "label_free" else UNLABELLED
     return ARMS if regime == "screening" else {name: ARMS[name] for name in ARMS if name in ("control", *STUDY_ARMS)}
+
+
+def _samples(regime: Regime, stage: str) -> Literal["all", "labelled"]:
+    return "labelled" if regime == "unlabelled" and stage in ON_LABELLED else "all"
 
 
 def _arm(name: str, distiller: Distiller) -> Stage:
     task = OtherViewersTask(monitor=TASK.monitor) if name == OTHERS else None
-    confidence = "mirror" if name == "mirror" else "task"
+    confidence = name if name in ("mirror", "predicted") else "task"
     return Stage(
         name=name, epochs=FURTHER, start="before", lr=1e-3, distiller=distiller, task=task, confidence=confidence
     )

@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from saliency.config.run import Ordered, Run, Samples, Stage, Training
+from saliency.config.run import Ordered, Run, Samples, Stage, Subsets, Training
 from saliency.data.trained_on import KEY as TRAINED_ON
 from saliency.data.trained_on import checksums
 from saliency.distillation.base import check_heads, combine
@@ -37,8 +37,9 @@ from saliency.training.learners import Progress, Trained, make_learners
 from saliency.training.logbook import Logbook
 from saliency.training.meters import Meter, Tally
 from saliency.training.optimization import LossScale, rate
+from saliency.training.predicted_loss import LossPredictor
 from saliency.training.run_folder import best_file
-from saliency.training.sampler import Steps, seed_of
+from saliency.training.sampler import Steps, epoch_order, seed_of
 from saliency.training.samples import RunSamples
 
 log = logging.getLogger(__name__)
@@ -167,6 +168,7 @@ class Trainer:
         guarded = self.device.type == "cpu" and run.train.precision == "bf16"
         self.guard = Bf16Guard(compiled=run.train.compile) if guarded else None
         self.validation_loaders: dict[int | None, DataLoader[Any]] = {}
+        self.predictor: LossPredictor | None = None
         self.recent: list[list[str]] = []  # ids of the samples of each step since the last log line
         self.offsets, spent = {}, 0  # epochs spent before each stage
         for stage in run.stages:
@@ -214,6 +216,7 @@ class Trainer:
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(progress.loss_scale, self.device) if self.run.train.precision == "fp16" else None
         self.recent = []
+        self.predictor = self._predictor(stage, learners)
         if len(progress.unlogged) == self.world.size:  # with another number of processes they are let go
             self._recall(learners, meter, progress.unlogged[self.world.rank])
         loader = self._loader(self.training, steps, self.run.train.workers)
@@ -251,6 +254,7 @@ class Trainer:
         steps = self._steps(stage, 0)
         meter = Meter([learner.name for learner in learners], self.device)
         self.loss_scale = LossScale(Progress().loss_scale, self.device) if self.run.train.precision == "fp16" else None
+        self.predictor = self._predictor(stage, learners)
         parts = iter(self._loader(self.training, steps, self.run.train.workers))
         seconds = []
         for number in range(min(count, steps.total)):
@@ -275,9 +279,10 @@ class Trainer:
         return learners
 
     def _steps(self, stage: Stage, first: int) -> Steps:
+        size, order = self._visited(stage)
         return Steps(
             seed=self.run.train.seed,
-            size=len(self.training),
+            size=size,
             epochs=stage.epochs,
             batch_size=self.run.train.batch_size,
             accumulate=self.run.train.accumulate,
@@ -285,8 +290,33 @@ class Trainer:
             rank=self.world.rank,
             world=self.world.size,
             offset=self.offsets[stage.name],
-            order=self.training.order if isinstance(self.training, Ordered) else None,
+            order=order,
         )
+
+    def _visited(self, stage: Stage) -> tuple[int, Callable[[int, int], list[int] | None] | None]:
+        """How many samples an epoch of a stage visits, and in which order; None: any.
+
+        Raises:
+            InputError: there are no such samples, or less than a batch.
+        """
+        training, order = self.training, None
+        if isinstance(training, Ordered):
+            order = training.order
+        if stage.samples == "all":
+            return len(training), order
+        chosen = training.subset(labelled=stage.samples == "labelled") if isinstance(training, Subsets) else []
+        if not chosen:
+            raise InputError(f"stage {stage.name}: the data has no {stage.samples} samples; leave `samples` out")
+        check_enough(self.run.train, len(chosen))
+        there = set(chosen)
+
+        def visit(seed: int, epoch: int) -> list[int]:
+            given = None if order is None else order(seed, epoch)
+            if given is not None:
+                return [i for i in given if i in there]
+            return [chosen[i] for i in epoch_order(seed, epoch, len(chosen))]
+
+        return len(chosen), visit
 
     def _loader(self, samples: Samples, batches: Any, workers: int, *, keep_workers: bool = False) -> DataLoader[Any]:
         return DataLoader(
@@ -298,6 +328,11 @@ class Trainer:
             multiprocessing_context="spawn" if workers else None,
             persistent_workers=keep_workers and workers > 0,
         )
+
+    def _predictor(self, stage: Stage, learners: list[Trained]) -> LossPredictor | None:
+        if stage.confidence != "predicted":
+            return None
+        return LossPredictor([learner.name for learner in learners], self.device)
 
     # One step
 
@@ -338,6 +373,8 @@ class Trainer:
                 confidences: Mapping[str, Tensor] = Confidences(task, compared)
                 if stage.confidence == "mirror":
                     confidences = self._constancy(task, learners, batch, compared)
+                elif self.predictor is not None:
+                    confidences = self.predictor.confidences(task, compared, ranked)
                 transfer = stage.distiller(compared, ranked, task.divergence, confidences=confidences)
                 trained = {learner.name: losses[learner.name] for learner in learners if learner.active}
                 total = combine(trained, transfer)
@@ -513,6 +550,8 @@ class Trainer:
                     "lower its learning rate (its best weights so far are kept)",
                     learner.name, stage.name, progress.step, progress.bad_steps[learner.name],
                 )  # fmt: skip
+        if self.predictor is not None and math.isfinite(right := self.predictor.read()):
+            values["teacher_predicted"] = right
         self.recent = []
         self.logbook.step(stage.name, progress.step, values, samples=self.run.train.batch_size)
         if not any(learner.active for learner in learners):
@@ -550,6 +589,8 @@ class Trainer:
         """Go on with the log line that was being gathered when the checkpoint was written."""
         meter.set_state(unlogged["meter"])
         self.recent = [list(ids) for ids in unlogged["recent"]]
+        if self.predictor is not None and unlogged.get("predictor"):
+            self.predictor.set_state(unlogged["predictor"])
         for learner in learners:
             flags = unlogged["flags"].get(learner.name, [])
             learner.flags = [torch.tensor(flag, device=self.device) for flag in flags]
@@ -562,7 +603,10 @@ class Trainer:
         if self.loss_scale is not None:
             progress.loss_scale = self.loss_scale.state()
         flags = {learner.name: torch.stack(learner.flags).tolist() for learner in learners if learner.flags}
-        progress.unlogged = self.world.gather({"meter": meter.state(), "recent": self.recent, "flags": flags})
+        unlogged = {"meter": meter.state(), "recent": self.recent, "flags": flags}
+        if self.predictor is not None:
+            unlogged["predictor"] = self.predictor.state()
+        progress.unlogged = self.world.gather(unlogged)
         if self.world.main:
             trained = [learner for learner in learners if learner.optimizer is not None]
             state = Checkpoint(

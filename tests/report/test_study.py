@@ -59,7 +59,7 @@ def test_every_variant_of_the_study_is_a_config():
         assert decode(encode(run)) == run and run.name == f"teaching_{variant}"
         arms = [stage for stage in run.stages if stage.start]
         assert {(s.start, s.epochs, s.lr) for s in arms} == {("before", 10, 1e-3)} and arms[0].name == "control"
-        assert len(arms) == {"screening": 14, "label_free": 6}.get(variant, 10)
+        assert len(arms) == {"screening": 14, "label_free": 6, "unlabelled": 6}.get(variant, 10)
 
 
 @pytest.fixture
