@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from saliency.data.mini_scenes import make_shots, render
 from saliency.errors import InputError
+from saliency.inference.backends.openvino import settings
 from saliency.inference.folding import for_inference
 from saliency.io.weights import LoadedModel
 from saliency.types import InputSpec
@@ -167,8 +168,7 @@ def _run_onnx(path: Path, frames: Tensor) -> Tensor | None:
 def _run_openvino(path: Path, frames: Tensor) -> Tensor:
     import openvino
 
-    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-    compiled = openvino.Core().compile_model(path, "CPU", exact)
+    compiled = openvino.Core().compile_model(path, "CPU", settings("fp32", torch.get_num_threads()))
     return torch.from_numpy(compiled(frames.numpy())[0].copy())
 
 

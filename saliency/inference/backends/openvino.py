@@ -15,6 +15,19 @@ HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 """Our words -> OpenVINO's; it would take bf16 by itself where the processor has it."""
 
 
+def settings(precision: Precision, threads: int) -> dict[str, str | int]:
+    """Return how OpenVINO is to compute.
+
+    Its fused subgraphs ("snippets") are left out: on processors with AMX, where clips have a fixed size, they compute
+    the attention of TMFI-Net wrong by 0.4 to 2 % of a map's peak (2026.4); without them it takes 4 % longer.
+    """
+    return {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "SNIPPETS_MODE": "DISABLE",
+    }
+
+
 class OpenVINONetwork:
     """A graph that OpenVINO computes, see `saliency.inference.backends.base.Network`.
 
@@ -40,11 +53,7 @@ class OpenVINONetwork:
         threads = torch.get_num_threads()
         graph = openvino.Core().read_model(path)
         graph.reshape({graph.inputs[0].any_name: openvino.PartialShape([1, spec.length, *spec.size, 3])})
-        wanted = {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": min(batch_size, threads),
-        }
+        wanted = {**settings(precision, threads), "NUM_STREAMS": min(batch_size, threads)}
         compiled = openvino.Core().compile_model(graph, "CPU", wanted)
         self._requests = [compiled.create_infer_request() for _ in range(min(batch_size, threads))]
         self._turn = threading.Lock()
