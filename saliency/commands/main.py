@@ -62,7 +62,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         exit_with(lambda: _print(SCREEN.format(version=__version__, commands=commands)))
     if words[0] in ("-V", "--version"):
         exit_with(lambda: _print(f"saliency {__version__}\n"))
+    use_large_pages()
     exit_with(lambda: run(words), debug=debug)
+
+
+def use_large_pages() -> None:
+    """Let PyTorch take its large blocks in pages of 2 MB where the system offers them (Linux); it asks once.
+
+    Each map of ViNet-S touches hundreds of MB for the first time: 15 % of its CPU time went into pages of 4 kB. A
+    process takes a tenth more memory. `THP_MEM_ALLOC_ENABLE=0` is left as it is.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def run(words: Sequence[str]) -> int:

@@ -430,8 +430,10 @@ class VideoSamples(Dataset[ClipSample]):
             for name, spec in self.views.items():
                 if spec.size not in resized:
                     resized[spec.size] = resize_frames(frames.get(spec.size, own), spec.size)  # (n, 3, h, w)
-                order = torch.tensor(sample.views[name], device=device)
-                clips[name].append(resized[spec.size].index_select(0, order))  # (T, 3, h, w) uint8
+                clip, order = resized[spec.size], sample.views[name]
+                if order != list(range(len(clip))):
+                    clip = clip.index_select(0, torch.tensor(order, device=device))
+                clips[name].append(clip)  # (T, 3, h, w) uint8
             density.append(resize_map(sample.density.to(device, non_blocking=True), self.grid))
             fixations.append(self._on_grid(sample, device))
         return Batch(

@@ -1,12 +1,13 @@
 """The command `saliency` itself: one screen, help without waiting, mistakes in one line."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 import saliency
-from saliency.commands.main import COMMANDS, main
+from saliency.commands.main import COMMANDS, main, use_large_pages
 
 
 def call(*words: str, capsys) -> tuple[object, str, str]:
@@ -28,6 +29,15 @@ def test_one_screen_with_every_command_and_three_examples(words, capsys):
 
 def test_version(capsys):
     assert call("--version", capsys=capsys) == (0, f"saliency {saliency.__version__}\n", "")
+
+
+def test_large_pages_are_taken_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    use_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    use_large_pages()
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
