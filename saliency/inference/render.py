@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from saliency.errors import InputError
@@ -108,7 +109,7 @@ def render(
         painting = opened.enter_context(Behind())  # left before the files are closed
         mapping = opened.enter_context(Behind(1 if maps is None else maps.threads))
         for number, small in predictor.maps(tap):
-            if not bool(small.isfinite().all()):
+            if not bool(torch.stack(small.aminmax()).isfinite().all()):  # NaN if any value is
                 raise InputError(NOT_FINITE.format(number))
             frame = tap.take(number)
             time = None if times is None else float(times[number])
