@@ -16,6 +16,14 @@ T = TypeVar("T")
 HELP = ("-h", "--help")
 HELP_ALL = "--help-all"
 
+ELSEWHERE = {
+    **dict.fromkeys(("--model", "--models", "--checkpoint", "-m", "-w"), "--weights"),
+    **dict.fromkeys(("--output", "--output-dir", "--outdir", "-o"), "--out"),
+}
+"""What options are called in other programs -> here."""
+FILES = ("--input", "--file", "--source", "--path", "-i", "-f")
+"""What other programs call the files to work on, which stand without an option here."""
+
 
 def parse(kind: type[T], words: Sequence[str], *, command: str, more: Sequence[str] = ()) -> T:
     """Return the arguments that the words give.
@@ -40,7 +48,7 @@ def parse(kind: type[T], words: Sequence[str], *, command: str, more: Sequence[s
     known = {option(field.name) for field in dataclasses.fields(typing.cast(Any, kind))}
     for word in words:
         name = word.partition("=")[0].replace("_", "-")
-        if word.startswith("--") and len(word) > 2 and name not in known:
+        if re.match(r"--.|-[a-zA-Z]$", word) and name not in known:
             raise InputError(_unknown(name, known, command))
     return _tyro(kind, words, command)
 
@@ -142,21 +150,44 @@ def _without(kind: type, hidden: Sequence[str]) -> type:
 
 def _one_line(text: str) -> str:
     """Boxes, rules and hints of a parser's message taken away."""
-    text = re.sub(r"[─-╿]+", " ", text)
+    text = re.sub(r"[─-╿]+|-{4,}|^\s*\||\|\s*$", " ", text, flags=re.MULTILINE)  # the latter where no UTF-8 is known
     text = re.sub(r"(Argument helptext|For full helptext).*", "", text, flags=re.DOTALL)
     text = re.sub(r"^\s*(Parsing|Value) error\s+", "", text)
     text = re.sub(
-        r"^\s*(Parsing error|Invalid choice|Missing argument|Required options|Unrecognized options)\b", r"\1:", text
+        r"^\s*(Parsing error|Invalid choice|Missing argument|Required options|Unrecognized options)\b", "", text
     )
-    return " ".join(text.split()).rstrip(".: ")
+    text = " ".join(text.split()).rstrip(".: ")
+    for pattern, words in SAID:
+        text = re.sub(pattern, words, text)
+    return text
+
+
+SAID = (
+    (r"Missing value for argument '(.*?)'\. Expected .*", r"\1 needs a value"),
+    (r"invalid choice '(.*?)' for argument '(.*?)'\. Expected one of \((.*?),?\)", r"\2: '\1' is none of \3"),
+    (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1: \2 is no number"),
+    (r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)", r"\1: \2 is no whole number"),
+    (r"Error parsing (\S+): no type matching INT could be instantiated from \[(.*?)\].*", r"\1: \2 is no whole number"),
+    (r"Error parsing (\S+): no type matching FLOAT could be instantiated from \[(.*?)\].*", r"\1: \2 is no number"),
+    (r"Missing from (saliency.*?): (?:STR |PATH )?(.*?)\.? ?\(required\).*", r"\1 lacks an argument: \2"),
+    (r"^Unrecognized options: (.*)", r"\1: more than this command takes"),
+)
+"""What tyro says of mistakes -> what is said here."""
 
 
 def _unknown(name: str, known: set[str], command: str) -> str:
+    if (here := ELSEWHERE.get(name)) in known:
+        return f"unknown option {name}: here it is called {here}"
+    if name in FILES:
+        return f"unknown option {name}: files stand without one, such as saliency {command} clip.mp4"
     for other in _siblings(command):
         if name in _options_of(other):
             return f"unknown option {name}: it belongs to 'saliency {other}'; saliency {command} --help lists its own"
     if near := nearest(name, sorted(known)):
         return f"unknown option {name}{near}"
+    if command == "train":
+        settings = "settings of a run are written like stages.scratch.epochs=3"
+        return f"unknown option {name}; {settings}, and saliency train CONFIG --options lists them"
     return f"unknown option {name}; saliency {command} --help lists the options"
 
 

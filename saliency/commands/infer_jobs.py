@@ -84,6 +84,8 @@ def place(out: str) -> tuple[Path, bool]:
         raise InputError(
             f"--out {out}: a video is written as .mp4 and a picture as .png; name such a file, or a folder"
         )
+    if path.is_file():
+        raise InputError(f"--out {out}: is a file; name a folder, or of one source the .mp4 or .png to write")
     return path, False
 
 

@@ -89,6 +89,8 @@ def run(words: Sequence[str]) -> int:
     """
     name = words[0]
     if name not in COMMANDS:
+        if os.path.exists(name):  # noqa: PTH110  # before anything is imported
+            raise InputError(f"'{name}' is no command but a file or folder; say what to do: saliency infer {name}")
         raise InputError(f"no command '{name}'{nearest(name, COMMANDS)}; 'saliency --help' lists them")
     module = importlib.import_module(f"saliency.commands.{name}")
     return int(module.main(list(words[1:])) or 0)

@@ -69,6 +69,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, words, command="report", more=MORE)
     if arguments.source is None:
         raise InputError("name a film: saliency report ad.mp4 --roi logo=1620,60,240,90")
+    if arguments.out is not None and arguments.out.suffix.lower() in (".pdf", ".html", ".htm", ".docx"):
+        raise InputError(f"--out {arguments.out}: a folder is written, with report.html in it; name a folder")
     from saliency.attention.report import Wishes, write_report
     from saliency.commands.predicting import Choice, describe, notes_of
     from saliency.inference.outputs import source_name

@@ -18,6 +18,7 @@ from saliency.errors import InputError, nearest
 from saliency.io.serial import loads
 
 FUNCTION, VARIANTS = "config", "VARIANTS"
+_OWN_DATA = "to train on a folder of your own: saliency train --data FOLDER"
 CONFIGS = Path(saliency.__file__).parent / "configs"
 """Where the configs of the project are, in a checkout and in an installed package alike."""
 
@@ -43,7 +44,7 @@ def load_run(path: str | Path) -> Run:
     elif path.suffix == ".py":
         run = _call(path, variant)
     else:
-        raise InputError(f"{path} is neither a .py config nor a .json dump of one")
+        raise InputError(f"{path} is no config, which is a .py file or a .json dump of one; {_OWN_DATA}")
     if not isinstance(run, Run):
         raise InputError(f"{path} holds a {type(run).__name__}, not a Run")
     return run
@@ -67,6 +68,8 @@ def _find(path: str | Path) -> tuple[Path, str]:
     path = Path(name)
     if path.is_file():
         return path, variant
+    if path.is_dir() and not (path.parent == Path() and (CONFIGS / f"{path.name}.py").is_file()):
+        raise InputError(f"{path} is a folder, no config; {_OWN_DATA}")
     if path.suffix == "" and path.parent == Path():
         named = CONFIGS / f"{path.name}.py"
         if named.is_file():

@@ -62,6 +62,14 @@ def _children(value: Any) -> Iterator[tuple[str, Any, Any]]:
             yield getattr(item, "name", str(position)), item, type(item)
 
 
+def _paths_to(node: Any, key: str) -> Iterator[str]:
+    """Yield where, below a node, there is a part of this name."""
+    for name, value, _ in _children(node):
+        if _has_children(value):
+            yield from (f"{name}.{key}" for part, _, _ in _children(value) if part == key)
+            yield from (f"{name}.{path}" for path in _paths_to(value, key))
+
+
 def _replace(node: Any, keys: list[str], text: str, path: str) -> Any:
     children = {name: (value, hint) for name, value, hint in _children(node)}
     if isinstance(node, tuple):  # positions work as well as names
@@ -69,7 +77,10 @@ def _replace(node: Any, keys: list[str], text: str, path: str) -> Any:
     key, rest = keys[0], keys[1:]
     if key not in children:
         known = ", ".join(children) or "nothing below it"
-        raise InputError(f"unknown option '{path}': '{key}' is not one of: {known}{nearest(key, children)}")
+        near = nearest(key, children)
+        if not near and (deeper := next(_paths_to(node, key), None)):
+            near = f"; did you mean '{path.removesuffix('.'.join(keys))}{deeper}'?"
+        raise InputError(f"unknown option '{path}': '{key}' is not one of: {known}{near}")
     value, hint = children[key]
     if rest:
         if not _has_children(value):

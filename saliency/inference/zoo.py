@@ -140,9 +140,8 @@ def resolve(name_or_path: str | Path | None = None) -> Path:
     if not path.is_file():
         if is_hub_name(str(name_or_path)):
             return weights_from_hub(str(name_or_path))
-        raise InputError(
-            f"{path}: no such file, and no model of this name ({', '.join(known)}){nearest(path.name, known)}"
-        )
+        remedy = "; names are separated by spaces" if "," in path.name else nearest(path.name, known)
+        raise InputError(f"{path}: no such file, and no model of this name ({', '.join(known)}){remedy}")
     return path
 
 

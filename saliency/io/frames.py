@@ -21,6 +21,7 @@ from typing import Literal
 from saliency.errors import InputError
 from saliency.io.frame_source import FrameSource
 from saliency.io.images import FOLDER_FPS, IMAGE_SUFFIXES, ImageFolder
+from saliency.io.mistaken import no_such_file
 
 Decoder = Literal["pyav", "decord", "torchcodec"]
 
@@ -79,7 +80,7 @@ def _local(path: str | Path) -> Path:
         raise InputError(f"{text}: only local files can be opened; download it first")
     path = Path(text)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
+        raise InputError(no_such_file(path))
     if not (path.is_dir() or path.is_file()):
         raise InputError(f"{path}: is neither a regular file nor a folder")
     return path

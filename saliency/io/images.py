@@ -29,7 +29,9 @@ class ImageFolder(FrameSource):
         self.still = not path.is_dir()
         self._files = [path] if self.still else list_images(path)
         if not self._files:
-            raise InputError(f"{path}: has no images ({' '.join(sorted(IMAGE_SUFFIXES))})")
+            files = sorted(file.name for file in path.iterdir() if file.is_file() and file.name[0] != ".")
+            remedy = f"one of its files, such as {path / files[0]}" if files else "a video or a folder of images"
+            raise InputError(f"{path}: has no images ({' '.join(sorted(IMAGE_SUFFIXES))}); name {remedy}")
         self.size = read_image(self._files[0]).shape[:2]
 
     def __len__(self) -> int:

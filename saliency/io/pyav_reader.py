@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from saliency.errors import InputError
+from saliency.io.mistaken import no_video
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,7 @@ class Reader:
         try:
             self.container = av.open(str(path.absolute()), mode="r", options=LOCAL_ONLY)
         except (FFmpegError, ValueError) as error:
-            raise InputError(
-                f"{path}: is not a video file that can be read ({reason(error)}); "
-                "re-encode it, e.g. to H.264 in MP4, or fetch it again"
-            ) from error
+            raise InputError(no_video(path, reason(error))) from error
         try:
             self.stream = _video_stream(self.container, path)
             if self._threads == 1:

@@ -12,6 +12,7 @@ from saliency.io.arrays import ArrayFrames
 from saliency.io.frame_source import FrameSource
 from saliency.io.frames import Decoder, open_frames
 from saliency.io.images import IMAGE_SUFFIXES, numeric_order
+from saliency.io.mistaken import no_such_file
 from saliency.io.streams import SCHEMES, CameraFrames, StreamFrames
 
 Source: TypeAlias = "str | os.PathLike[str] | int | FrameSource | Sequence[Any] | Any"
@@ -97,7 +98,7 @@ def _matching(word: str) -> list[Path]:
     if path.exists():
         return [path]
     if not any(sign in word for sign in "*?["):
-        raise InputError(f"{word}: no such file or folder")
+        raise InputError(no_such_file(path))
     names = sorted(glob.glob(word, recursive=True), key=numeric_order)  # noqa: PTH207  # Path.glob takes no absolute one
     matches = [Path(name) for name in names if not Path(name).is_dir() or "**" not in word]
     if "**" in word:
@@ -117,7 +118,7 @@ def _in_folder(folder: Path) -> list[Path]:
     below = [path for path in entries if path.is_dir()]
     found = [path for path in below if _holds_something(path)]
     if not found:
-        raise InputError(f"{folder}: holds no video and no picture ({' '.join(sorted(IMAGE_SUFFIXES))})")
+        raise InputError(f"{folder}: holds no video and no picture; name a folder that does, or a file")
     return [source for path in found for source in _in_folder(path)]
 
 
