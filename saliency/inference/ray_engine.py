@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from saliency.errors import InputError
@@ -70,7 +71,7 @@ def run_with_ray(rows: Sequence[Sequence[Job]], recipe: Recipe, *, workers: int,
         How it went with each source, packs in the order in which they finish.
 
     Raises:
-        InputError: Ray is not installed.
+        InputError: Ray is not installed, or cannot be started.
     """
     ray = _ray()
     import torch
@@ -79,38 +80,43 @@ def run_with_ray(rows: Sequence[Sequence[Job]], recipe: Recipe, *, workers: int,
     if begun_here:
         address = os.environ.get("RAY_ADDRESS")
         given: dict[str, Any] = {} if address else {"num_cpus": max(workers, os.cpu_count() or 1)}
-        ray.init(logging_level=logging.ERROR, include_dashboard=False, log_to_driver=False, **given)
-    kind = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=-1)(Worker)
+        try:
+            ray.init(logging_level=logging.ERROR, include_dashboard=False, log_to_driver=False, **given)
+        except Exception as error:  # Ray raises what has no name of its own
+            raise InputError(f"Ray cannot be started ({error}); try again, or leave --engine ray out") from error
+    start = partial(ray.remote(num_cpus=1, num_gpus=gpus)(Worker).remote, recipe, torch.get_num_threads())
     try:
-        pool = [kind.remote(recipe, torch.get_num_threads()) for _ in range(min(workers, len(rows)))]
-        yield from _deal(ray, pool, rows)
+        yield from _deal(ray, start, min(workers, len(rows)), rows)
     finally:
         if begun_here:
             ray.shutdown()
 
 
-def _deal(ray: Any, pool: list[Any], rows: Sequence[Sequence[Job]]) -> Iterator[Outcome]:
+def _deal(ray: Any, start: Callable[[], Any], count: int, rows: Sequence[Sequence[Job]]) -> Iterator[Outcome]:
     waiting = deque((row, 1) for row in rows)
-    free, running = deque(pool), {}
+    free, running = deque(start() for _ in range(count)), {}
     while waiting or running:
         while waiting and free:
             actor, (row, tries) = free.popleft(), waiting.popleft()
             running[actor.do.remote(row)] = actor, row, tries
         (ready,), _ = ray.wait(list(running), num_returns=1)
         actor, row, tries = running.pop(ready)
-        free.append(actor)  # one that died is started again by Ray
         try:
-            yield from ray.get(ready)
+            outcomes = ray.get(ready)
         except (ray.exceptions.RayActorError, ray.exceptions.RaySystemError) as error:
             log.warning("a process died over %s and %d more sources", row[0].source, len(row) - 1)
+            ray.kill(actor)
+            free.append(start())  # one that Ray starts again refuses work until it is there
             if tries < TRIES:
                 waiting.append((row, tries + 1))
-                free.rotate(1)  # and the pack goes to another one
                 continue
             told = f"the process died {TRIES} times over it ({type(error).__name__}); is there enough memory?"
-            yield from (Outcome(job=job, problem=f"{job.source}: {told}") for job in row)
+            outcomes = [Outcome(job=job, problem=f"{job.source}: {told}") for job in row]
         except ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from None
+        else:
+            free.append(actor)
+        yield from outcomes
 
 
 def _ray() -> Any:
