@@ -1,10 +1,11 @@
 """AppearanceNet: a small 2-D network for where people look, with a short memory of the frames before.
 
-This project's own design, no paper: a residual encoder that sees every frame alone, a top-down decoder that joins
-its scales, a learned prior map, and a gated memory. The memory sees how the features of the target frame differ
-from the mean of those before it. Where nothing moves the difference is zero and adds exactly nothing: a photograph
-is answered as a video of equal frames of any length, so the network can learn appearance from single photographs
-and motion later from videos, in the same weights.
+This project's own design, no paper: an encoder that sees every frame alone (residual blocks of its own, or
+EfficientNet-Lite0, which can start from weights trained on ImageNet), a top-down decoder that joins its scales, a
+learned prior map, and a gated memory. The memory sees how the features of the target frame differ from the mean of
+those before it. Where nothing moves the difference is zero and adds exactly nothing: a photograph is answered as a
+video of equal frames of any length, so the network can learn appearance from single photographs and motion later from
+videos, in the same weights.
 
 Ideas used: residual blocks (He et al., CVPR 2016), top-down pathway (Lin et al., FPN, CVPR 2017), squeeze-and-
 excitation gates (Hu et al., CVPR 2018), a learned prior over the picture's place (Cornia et al., ICPR 2016), the
@@ -13,14 +14,17 @@ map as a softmax over all places (Jetley et al., CVPR 2016).
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saliency.backbones.efficientnet_lite import CHANNELS, EfficientNetLite
 from saliency.backbones.layers import initialise_convolutions
 from saliency.backbones.pretrained import start
+from saliency.errors import InputError
 from saliency.types import Init, InputSpec
 
 
@@ -30,8 +34,10 @@ class AppearanceNetConfig:
 
     Attributes:
         input: the clip it wants; its last frame is the target frame. Any length and size work with any weights.
+        encoder: ``"residual"``, or ``"efficientnet_lite0"``, which wants frames normalised with mean and standard
+            deviation 0.5, and `channels` (24, 40, 112, 320).
         channels: of the features at 1/4, 1/8, 1/16 and 1/32 of the frame.
-        depths: residual blocks at each of these scales.
+        depths: residual blocks at each of these scales; means nothing to EfficientNet-Lite0.
         decoder_channels: of the decoder's features.
         prior: (h, w) of the learned prior map.
         dropout: share of the decoder's coarse channels left out at random in training.
@@ -39,6 +45,7 @@ class AppearanceNetConfig:
     """
 
     input: InputSpec = field(default_factory=lambda: InputSpec(length=4, stride=4, size=(144, 192)))
+    encoder: Literal["residual", "efficientnet_lite0"] = "residual"
     channels: tuple[int, int, int, int] = (32, 64, 128, 192)
     depths: tuple[int, int, int, int] = (1, 2, 2, 2)
     decoder_channels: int = 64
@@ -50,13 +57,15 @@ class AppearanceNetConfig:
         """Make the model.
 
         Args:
-            init: ``"scratch"``, or the path of a checkpoint.
+            init: ``"scratch"``, ``"imagenet"`` (the published weights of EfficientNet-Lite0), or the path of a
+                checkpoint.
 
         Raises:
             InputError: the weights are missing or do not fit.
         """
         model = AppearanceNet(self)
-        start(model, init, partial(_initialise, model), {})
+        named = {"imagenet": model.backbone.load_published} if model.backbone is not None else {}
+        start(model, init, partial(_initialise, model), named)
         return model
 
 
@@ -65,13 +74,19 @@ class AppearanceNet(nn.Module):
 
     def __init__(self, config: AppearanceNetConfig) -> None:
         super().__init__()
-        c4, c8, c16, c32 = config.channels
-        self.stem = nn.Sequential(*_conv(3, c4 // 2, stride=2), *_conv(c4 // 2, c4, stride=2))
-        widths = ((c4, c4), (c4, c8), (c8, c16), (c16, c32))
-        self.scales = nn.ModuleList(
-            _scale(c_in, c_out, depth, stride=1 if i == 0 else 2)
-            for i, ((c_in, c_out), depth) in enumerate(zip(widths, config.depths, strict=True))
-        )
+        self.backbone: EfficientNetLite | None = None
+        if config.encoder == "efficientnet_lite0":
+            if config.channels != CHANNELS:
+                raise InputError(f"encoder 'efficientnet_lite0' has the channels {CHANNELS}, not {config.channels}")
+            self.backbone = EfficientNetLite()
+        else:
+            c4, c8, c16, c32 = config.channels
+            self.stem = nn.Sequential(*_conv(3, c4 // 2, stride=2), *_conv(c4 // 2, c4, stride=2))
+            widths = ((c4, c4), (c4, c8), (c8, c16), (c16, c32))
+            self.scales = nn.ModuleList(
+                _scale(c_in, c_out, depth, stride=1 if i == 0 else 2)
+                for i, ((c_in, c_out), depth) in enumerate(zip(widths, config.depths, strict=True))
+            )
         self.memories = nn.ModuleList(Memory(c) for c in config.channels) if config.memory else None
         self.decoder = Decoder(config)
         self.to(memory_format=torch.channels_last)
@@ -86,7 +101,10 @@ class AppearanceNet(nn.Module):
 
     def encode(self, frames: Tensor) -> list[Tensor]:
         """See frames (N, 3, H, W) one by one: features (N, C, h, w) at 1/4, 1/8, 1/16 and 1/32."""
-        x = self.stem(frames.contiguous(memory_format=torch.channels_last))
+        x = frames.contiguous(memory_format=torch.channels_last)
+        if self.backbone is not None:
+            return self.backbone(x)
+        x = self.stem(x)
         features = []
         for scale in self.scales:
             x = scale(x)

@@ -188,7 +188,7 @@ class Batch(Generic[T]):
 
 
 Init = str
-"""``"scratch"``, ``"kinetics"`` (published backbone weights) or a path to a checkpoint of this model."""
+"""``"scratch"``, a name of published backbone weights (``"kinetics"``, ``"imagenet"``), or a path to a checkpoint."""
 
 
 @runtime_checkable

