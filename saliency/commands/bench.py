@@ -126,4 +126,7 @@ def show(measured: "Sequence[Measured]") -> None:
             f"{one.cc:.5f}",
             f"{one.difference:.1e}",
         )
-    Console(markup=False).print(table)
+    console = Console(markup=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or pipe has no width to keep to, and broken numbers cannot be read
+    console.print(table)
