@@ -21,7 +21,7 @@ import tyro
 
 from saliency.commands.main import exit_with
 from saliency.config.run import Stage
-from saliency.configs.real_gaze import config
+from saliency.configs.real_gaze_scratch import config
 from saliency.data.still_samples import StillClips
 from saliency.datasets.stills import Stills
 from saliency.inference.zoo import resolve

@@ -46,11 +46,11 @@ def test_it_is_better_than_what_looks_at_no_picture() -> None:
 def test_a_map_of_the_default_model_is_a_density_in_the_videos_shape() -> None:
     loaded = load_model(resolve())
     assert loaded.config.input.keep_shape
-    assert loaded.config.input.fitted((480, 640)).size == (240, 320)
-    assert loaded.config.input.fitted((1920, 1080)).size == (368, 208)  # portrait stays portrait
+    assert loaded.config.input.fitted((480, 640)).size == (224, 288)
+    assert loaded.config.input.fitted((1920, 1080)).size == (336, 192)  # portrait stays portrait
     with torch.no_grad():
-        maps = loaded.model(torch.zeros(1, 3, 1, 368, 208))
-    assert maps.shape == (1, 368, 208) and maps.sum().item() == pytest.approx(1, abs=1e-4)
+        maps = loaded.model(torch.zeros(1, 3, 1, 336, 192))
+    assert maps.shape == (1, 336, 192) and maps.sum().item() == pytest.approx(1, abs=1e-4)
 
 
 def test_weights_without_a_card_have_none_and_a_damaged_one_is_refused() -> None:
