@@ -19,6 +19,8 @@ from mkdocs.structure.pages import Page
 from saliency.commands.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(Path(__file__).parent))
+from layers import drawn  # noqa: E402  # beside this file
 
 PAGES = (
     "*.md",
@@ -50,6 +52,7 @@ ROOMS = {
 LINKED = ("saliency.models", "saliency.datasets", "saliency.metrics")
 """Packages that are folders at the top of the repository."""
 
+INTERVAL = re.compile(r"(\[[-+−]?[\d.]+, [-+−]?[\d.]+\])")
 LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 
 
@@ -85,17 +88,19 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             return f"]({match[1].removesuffix('.ipynb')}.md)"
         return match[0]
 
-    return _spaced(LINK.sub(settle, markdown))
+    return _spaced(drawn(LINK.sub(settle, markdown)))
 
 
 def _spaced(markdown: str) -> str:
-    """Put an empty line before a list that follows a paragraph without one."""
+    """Put an empty line before a list that follows a paragraph without one; keep intervals in tables in one piece."""
     lines, fenced, before = [], False, ""
     for line in markdown.split("\n"):
         fenced ^= line.lstrip().startswith("```")
         starts = re.match(r"([-*]|\d+\.) ", line) is not None
         if starts and not fenced and before.strip() and not re.match(r"\s|[-*] |\d+\. |[|#>]", before):
             lines.append("")
+        if line.startswith("|") and not fenced:
+            line = INTERVAL.sub(r'<span class="interval">\1</span>', line)
         lines.append(line)
         before = line
     return "\n".join(lines)

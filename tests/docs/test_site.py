@@ -39,6 +39,18 @@ def test_pages_of_the_reference_name_modules(hook):
     assert "## saliency.metrics.cc\n\n::: metrics.cc" in hook._room("metrics")
 
 
+def test_the_drawing_of_layers_needs_no_script(hook):
+    page = hook.drawn((ROOT / "docs/architecture.md").read_text())
+    assert "```mermaid" not in page and page.count("<rect") == 13 and page.count("<path") == 12
+    assert ">2 tools of the trade</text>" in page and ">runtime · io · gaze · metrics · distillation</text>" in page
+
+
+def test_intervals_in_tables_are_not_broken(hook):
+    text = "| a | 0.462\\* [0.410, -0.508] |\n\nOf [1, 2] in 0.3 [0.1, 0.5] text.\n"
+    row, *rest = hook._spaced(text).split("\n")
+    assert row == '| a | 0.462\\* <span class="interval">[0.410, -0.508]</span> |' and rest == text.split("\n")[1:]
+
+
 @pytest.mark.slow
 def test_the_site_is_built_without_a_warning(hook, tmp_path):
     from mkdocs.commands.build import build
