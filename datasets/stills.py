@@ -79,7 +79,8 @@ class Stills:
         sizes, splits, gaze = read_sizes(root), read_splits(root), read_fixations(root)
         names = [name for name in sizes if splits.get(name, "test") == split]
         if not names:
-            raise InputError(f"{root}: holds no photograph of the split '{split}'")
+            held = ", ".join(sorted({splits.get(name, "test") for name in sizes}))
+            raise InputError(f"{root}: holds no photograph of the split '{split}', only of {held or 'none'}")
         if lost := next((name for name in names if name not in gaze), None):
             raise InputError(f"{root / 'fixations.npz'}: has no fixation on {lost}; complete the data set")
         sigma = self.sigma if self.sigma is not None else SIGMAS.get(self.name, SIGMAS["osie"])

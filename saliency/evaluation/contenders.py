@@ -81,7 +81,7 @@ class Contenders:
             sources.append(MapFolder(name=name, root=Path(place), only=videos[0].id if len(videos) == 1 else None))
         sources += [self._baseline(name, data, videos) for name in self.baselines]
         if not sources:
-            raise InputError("nothing to score; name --weights, --maps or --baselines")
+            raise InputError("nothing to score; name --weights (default, for one), --maps or --baselines")
         return sources
 
     def _model(self, entry: str, data: VideoData, videos: Sequence[AnnotatedVideo]) -> ModelPredictor:

@@ -124,17 +124,17 @@ def resolve(name_or_path: str | Path | None = None) -> Path:
 
     Args:
         name_or_path: a name of `list_models`, the path of a weights file or of the folder of a run, ``user/name`` of
-            huggingface.co, or None for the default model.
+            huggingface.co, or None or ``"default"`` for the default model.
 
     Raises:
         InputError: neither a name nor a file, or the model of that name has no weights on this machine.
     """
-    if name_or_path is None:
+    if name_or_path in (None, "default"):
         return _weights_of(next(entry for entry in MODELS if entry.default))
     known = {entry.name: entry for entry in MODELS}
     if entry := known.get(str(name_or_path)):
         return _weights_of(entry)
-    path = Path(name_or_path)
+    path = Path(str(name_or_path))
     if path.is_dir():
         return weights_in(path)
     if not path.is_file():

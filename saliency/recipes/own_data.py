@@ -123,7 +123,7 @@ def own_run(root: Path, *, model: str = "", start: str = "", splits: Mapping[str
     Args:
         root: folder of videos, or of photographs.
         model: a name of `MODELS`; empty: `start`'s own, without one the first of the small ones.
-        start: weights to adapt, ``"default"`` or what `saliency.inference.zoo.resolve` takes; empty: from scratch.
+        start: weights to adapt, whatever `saliency.inference.zoo.resolve` takes; empty: from scratch.
         splits: ``train`` and ``val`` -> names of videos, as in `Folder.splits`; what is not named is chosen.
 
     Raises:
@@ -155,7 +155,7 @@ def _named(name: str) -> OwnModel:
 
 def _adapting(start: str) -> OwnModel:
     """The model of the weights, with those weights."""
-    path = resolve(None if start == "default" else start)
+    path = resolve(start)
     learner = replace(ADAPTING.learner, model=open_model(path).config, init=str(path))
     return replace(ADAPTING, learner=learner)
 

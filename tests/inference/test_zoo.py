@@ -70,7 +70,7 @@ def test_the_list_names_what_the_project_brings():
 
 def test_names_and_paths_become_files(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    assert resolve() == resolve("real_gaze") == BUNDLED / "real_gaze.safetensors"
+    assert resolve() == resolve("default") == resolve("real_gaze") == BUNDLED / "real_gaze.safetensors"
     assert resolve("mini_vinet_a") == BUNDLED / "mini_vinet_a.safetensors"
     mine = tmp_path / "mine.pt"
     mine.write_bytes(b"")
