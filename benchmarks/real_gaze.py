@@ -25,6 +25,7 @@ from saliency.commands.main import exit_with
 from saliency.configs.real_gaze import APPEARANCE
 from saliency.data.motions import MOTIONS
 from saliency.data.still_video import StillVideo
+from saliency.data.trained_on import KEY as TRAINED_ON
 from saliency.data.video import AnnotatedVideo
 from saliency.datasets.animated import Animated, AnimatedVideo
 from saliency.datasets.mini import Mini
@@ -184,13 +185,14 @@ def bundle(chosen: Bundle) -> None:
         protocol="canonical, each validation part as a whole (docs/protocol.md), at the photographs' own size",
         scores=(),
     )
-    save_model(FILE, model.half(), config, {KEY: card.to_json()})
+    save_model(FILE, model.half(), config, {KEY: card.to_json(), TRAINED_ON: trained.metadata[TRAINED_ON]})
 
 
 def save(card: Card, trust: Trust) -> None:
     """Write the weights file anew, its weights as they are."""
     loaded = load_model(FILE)
-    save_model(FILE, loaded.model.half(), loaded.config, {KEY: card.to_json(), TRUST: trust.to_json()})
+    facts = {KEY: card.to_json(), TRUST: trust.to_json(), TRAINED_ON: loaded.metadata[TRAINED_ON]}
+    save_model(FILE, loaded.model.half(), loaded.config, facts)
 
 
 def learned_from(name: str) -> LearnedFrom:

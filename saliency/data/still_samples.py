@@ -113,17 +113,22 @@ class StillSamples:
         *,
         changes: Changes | None,
     ) -> None:
-        self.config, self.videos, self.views, self.changes = config, list(videos), dict(views), changes
-        self.images = np.stack([_read(video, config.kept) for _, video in self.videos])  # (n, H, W, 3) uint8
+        self.config, self.named, self.views, self.changes = config, list(videos), dict(views), changes
+        self.images = np.stack([_read(video, config.kept) for video in self.videos])  # (n, H, W, 3) uint8
         self.sizes = sorted({spec.size for spec in self.views.values()})
 
+    @property
+    def videos(self) -> list[StillVideo]:
+        """The photographs."""
+        return [video for _, video in self.named]
+
     def __len__(self) -> int:
-        return len(self.videos) * (self.config.repeats if self.changes is not None else 1)
+        return len(self.named) * (self.config.repeats if self.changes is not None else 1)
 
     def fingerprint(self) -> str:
         """Return a hash of the photographs as they are kept and of their fixations."""
         digest = hashlib.sha256(self.images.tobytes())
-        for name, video in self.videos:
+        for name, video in self.named:
             digest.update(f"{name}/{video.id}\0{video.sigma}\n".encode())
             digest.update(video.gaze().points.tobytes())
         return digest.hexdigest()
@@ -131,8 +136,8 @@ class StillSamples:
     def __getitem__(self, key: int | Key) -> StillSample:
         if (self.changes is None) != isinstance(key, int):
             raise TypeError(f"training keys are (seed, epoch, index), validation keys numbers; got {key!r}")
-        index = key if isinstance(key, int) else key[2] % len(self.videos)
-        name, video = self.videos[index]
+        index = key if isinstance(key, int) else key[2] % len(self.named)
+        name, video = self.named[index]
         picture = self.images[index]
         points = video.gaze().points / np.array(video.size[::-1], dtype=np.float32)  # (k, 2) in [0, 1] of the picture
         box = (0.0, 0.0, 1.0, 1.0)

@@ -168,7 +168,7 @@ def test_stage_in_a_results_name_makes_gains(data, tmp_path, capsys):
             ("--data", "dhf1kk", "--baselines", "chance"),
             "--data dhf1kk is no folder and none of .* did you mean 'dhf1k'",
         ),
-        (("--data", "TOY", "--export", "videos"), "nothing to score; name --weights (default, for one), --maps or --baselines"),
+        (("--data", "TOY", "--export", "videos"), r"nothing to score; name --weights \(default, for one\), "),
         (("--data", "TOY", "--maps", "nowhere"), "nowhere is no folder; --maps takes"),
         (("--data", "TOY", "--baselines", "mean-train-map"), "has no split 'train'"),
         (("--data", "TOY", "--baselines", "chance", "--protocol", "cannonical"), "did you mean 'canonical'"),

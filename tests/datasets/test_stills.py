@@ -11,6 +11,7 @@ from PIL import Image
 
 from saliency.data.still_samples import Changes, StillClips, StillSamples, cut, draw_box, snapped, targets
 from saliency.data.still_video import StillVideo
+from saliency.data.trained_on import checksums, seen_in_training
 from saliency.data.video import VideoSamples
 from saliency.datasets.stills import Stills
 from saliency.errors import InputError
@@ -121,6 +122,13 @@ def test_samples_are_a_function_of_their_key(stills: Stills) -> None:
     one, other, same = made[(0, 0, 1)], made[(0, 1, 1)], made[(0, 0, 1)]
     assert torch.equal(one.pixels[SPEC.size], same.pixels[SPEC.size]) and torch.equal(one.density, same.density)
     assert not torch.equal(one.density, other.density)
+
+
+def test_weights_will_say_which_photographs_they_learned_from(stills: Stills) -> None:
+    learned = frozenset(checksums(samples(stills, Changes())))
+    train, val = stills.videos("train"), stills.videos("val")
+    assert seen_in_training(train, learned) == [video.id for video in train]
+    assert seen_in_training(val, learned) == []
 
 
 def test_validation_shows_whole_photographs_with_the_data_sets_density(stills: Stills) -> None:

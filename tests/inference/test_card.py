@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from saliency.data.trained_on import trained_on
 from saliency.datasets.stills import Stills
 from saliency.errors import InputError
 from saliency.evaluation.baselines import ModelPredictor
@@ -30,6 +31,7 @@ def test_the_default_model_has_a_card_that_agrees_with_the_page() -> None:
     for each in card.learned_from:
         assert f"{each.fixations:,} fixations" in page
     assert notices.count("Permission is hereby granted, free of charge") == 3
+    assert len(trained_on(loaded.metadata)) == sum(each.photographs for each in card.learned_from)
     assert "appearance" in card.about and card.not_for and card.good_for
 
 
