@@ -167,7 +167,8 @@ def alike(found: Path, wanted: Path) -> bool:
         except ValueError:
             return False
         return one.keys() == other.keys()
-    return found.read_bytes().replace(bytes(found.parent), bytes(wanted.parent)) == wanted.read_bytes()
+    one, other = (path.read_bytes().replace(rb"\_", b"_") for path in (found, wanted))  # as LaTeX writes names
+    return one.replace(bytes(found.parent), bytes(wanted.parent)) == other
 
 
 MODULES = (
