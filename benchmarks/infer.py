@@ -31,7 +31,7 @@ import tyro
 from PIL import Image
 
 from saliency.commands.bench import read
-from saliency.commands.main import exit_with, use_large_pages
+from saliency.commands.main import exit_with, set_up_process
 from saliency.inference.backends.base import CPU, TORCH, Network
 from saliency.inference.backends.pytorch import TorchNetwork
 from saliency.inference.engine import Engine
@@ -242,5 +242,5 @@ def page(result: dict) -> str:
 
 
 if __name__ == "__main__":
-    use_large_pages()  # as every command does
+    set_up_process()  # as every command does
     exit_with(lambda: tyro.cli(main))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import saliency
-from saliency.commands.main import COMMANDS, main, use_large_pages
+from saliency.commands.main import COMMANDS, main, set_up_process
 
 HERE = Path(__file__).parent
 
@@ -34,13 +34,21 @@ def test_version(capsys):
     assert call("--version", capsys=capsys) == (0, f"saliency {saliency.__version__}\n", "")
 
 
-def test_large_pages_are_taken_unless_the_user_says_otherwise(monkeypatch):
-    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
-    use_large_pages()
-    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "1"
+def test_memory_and_waiting_are_set_up_unless_the_user_says_otherwise(monkeypatch):
+    names = ("THP_MEM_ALLOC_ENABLE", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    for name in names:
+        monkeypatch.setenv(name, "")  # so that what is set here is undone
+        monkeypatch.delenv(name)
+    set_up_process()
+    assert [os.environ.get(name) for name in names] == ["1", "1000", None]
     monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
-    use_large_pages()
-    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "5")
+    set_up_process()
+    assert [os.environ.get(name) for name in names] == ["0", "5", None]
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    set_up_process()
+    assert os.environ.get("GOMP_SPINCOUNT") is None
 
 
 @pytest.mark.parametrize("command", COMMANDS)

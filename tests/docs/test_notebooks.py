@@ -22,7 +22,7 @@ NAMES = sorted(make.sources())
 SAID = {
     "quick_start": ["real_gaze (180, 320) float32 sums to 1.000", "1.33 s  right half", "45 frames of (180, 320)"],
     "evaluate_your_own_method": ["'auc_judd'", "unlike the rest   0.", "50 frames of 5 videos", "| centre prior |"],
-    "train_on_your_own_videos": ["mean      0.", "page adapted/run.html", "page scratch/run.html", "'run.html'"],
+    "train_on_your_own_videos": ["  mean      ", "page adapted/run.html", "page scratch/run.html", "'run.html'"],
     "add_a_model": ["3825 parameters", "bi_kd/motion_net.safetensors  best cc", "MotionNet InputSpec(length=4"],
     "gaze_study": ["6 viewers, 1,440 samples", "left: 6 of 6 viewers", "'viewer': 'v01'", "one observer      0."],
 }
