@@ -242,11 +242,11 @@ def beside(chosen: Bundle) -> tuple[Score, ...]:
         rows = scored(data, sources, videos, 1)
         if rows:
             means = {key: round(float(np.mean([row.values[key] for row in rows])), 4) for key in rows[0].values}
-            spread = {key: tuple(sorted(row.values[key] for row in rows)) for key in rows[0].intervals}
-            ranges = {key: (values[0], values[-1]) for key, values in spread.items()}
+            found = {key: [row.values[key] for row in rows] for key in rows[0].intervals}
+            ranges = {key: (min(values), max(values)) for key, values in found.items()}
             scores.append(replace(rows[0], predictor=SEEDS, values=means, intervals=ranges))
         if chosen.scratch is not None:
-            spec = replace(INPUT, size=(240, 320), mean=InputSpec().mean, std=InputSpec().std)
+            spec = InputSpec(length=1, size=(240, 320), keep_shape=True)
             scores += scored(data, [predictor(SCRATCH, chosen.scratch, spec)], videos, 1)
     return tuple(scores)
 

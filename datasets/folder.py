@@ -73,14 +73,14 @@ class FolderVideo(AnnotatedVideo):
 
     def density(self, i: int) -> np.ndarray:
         """Return the density map of frame `i`, float32 (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         if self.maps:
             return read_density(self.maps[i])
         return density_map(self._points(i), self.size, self.sigma)
 
     def fixations(self, i: int) -> np.ndarray:
         """Return the fixation map of frame `i`, bool (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         if self.fixation_files:
             return read_fixations(self.fixation_files[i])
         return fixation_map(self._points(i), self.size)
@@ -108,10 +108,6 @@ class FolderVideo(AnnotatedVideo):
         if gaze is None:
             raise InputError(f"video {self.id} has no ground truth; add maps and fixations, or gaze")
         return gaze[:, i]
-
-    def _inside(self, i: int) -> None:
-        if not 0 <= i < self.num_frames:
-            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,14 +82,14 @@ class ShardVideo(AnnotatedVideo):
 
     def density(self, i: int) -> np.ndarray:
         """Return the density map of frame `i`, float32 (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         if self.maps:
             return self._reading(lambda folder: read_density(folder / f"{self.key}.maps.{i + 1:05d}{self.maps}"))
         return self._reading(lambda folder: self._recorded(folder).density(i))
 
     def fixations(self, i: int) -> np.ndarray:
         """Return the fixation map of frame `i`, bool (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         if self.maps:
             return self._reading(lambda folder: read_fixations(folder / f"{self.key}.fixations.{i + 1:05d}.png"))
         return self._reading(lambda folder: self._recorded(folder).fixations(i))
@@ -118,10 +118,6 @@ class ShardVideo(AnnotatedVideo):
             gaze=folder / f"{self.key}.gaze.csv",
             sigma=self.sigma,
         )
-
-    def _inside(self, i: int) -> None:
-        if not 0 <= i < self.num_frames:
-            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

