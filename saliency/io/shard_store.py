@@ -137,7 +137,7 @@ class ShardStore:
     def _make_room(self, needed: int) -> None:
         """Remove what was not used for longest until `needed` more bytes may be there."""
         there = []
-        for place in self.folder.glob("*/"):
+        for place in self.folder.glob("[!.]*/"):  # what begins with a dot is not there yet, or gone
             if stamp := _stamp(place):
                 with contextlib.suppress(OSError):
                     there.append(((place / STAMP).stat().st_mtime_ns, int(stamp.split()[0]), place))

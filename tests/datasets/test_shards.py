@@ -25,6 +25,7 @@ from saliency.datasets.folder import Folder
 from saliency.datasets.mini import Mini
 from saliency.datasets.shards import Shards, _index
 from saliency.errors import InputError, MissingData
+from saliency.io.shard_store import STAMP
 from saliency.models.vinet_s import ViNetSConfig
 from saliency.preparation.sharding import write_shards
 from saliency.serve.example import write_study
@@ -157,6 +158,19 @@ def test_many_who_read_at_once_in_little_room_get_what_is_there(written, study):
     with ThreadPoolExecutor(4) as pool:
         for k, fixations in itertools.chain(*pool.map(read, range(4))):
             np.testing.assert_array_equal(fixations, truth[k])
+
+
+def test_what_another_process_is_unpacking_makes_no_room(written):
+    largest = max(video.file.num_bytes for video in written.videos("train"))
+    data = Shards(address=written.address, cache=written.cache, keep_gb=1.1 * largest / 1e9, mixed=1)
+    videos = data.videos("train")
+    place = videos[0].store.place(videos[0].file)
+    unpacking = place.with_name(f".{place.name}.another")
+    unpacking.mkdir(parents=True)
+    (unpacking / STAMP).write_text(f"{largest} 0 1")
+    for video in videos:
+        video.fixations(3)
+    assert unpacking.is_dir()
 
 
 def test_samples_are_those_of_the_folder_and_travel_to_worker_processes(written, study):
