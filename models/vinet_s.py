@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.backbones import s3d
+from saliency.backbones import s3d, s3d_windows
 from saliency.backbones.layers import (
     fit_groups,
     halving_kernels,
@@ -98,10 +98,46 @@ class ViNetS(nn.Module):
         """Predict the saliency map of the clip's target frame."""
         return self.decoder(self.backbone(clip), spatial_size(clip))
 
+    def windowed(self, length: int, shift: int) -> nn.Module | None:
+        """Return what computes the maps of overlapping clips together, see `ViNetSWindows`.
+
+        Args:
+            length: frames of a clip.
+            shift: frames between the beginnings of neighbouring clips.
+
+        Returns:
+            the network, which shares this one's weights; None where clips have too little in common.
+        """
+        if length % 2 or length < s3d_windows.SHORTEST or not 1 <= shift <= length // 4:
+            return None
+        return ViNetSWindows(self, length, shift)
+
     @staticmethod
     def from_official(key: str) -> str:
         """Return our name of a weight in a checkpoint of the published code."""
         return rename_prefixes(key, {"backbone.": s3d.from_official, "decoder.": _OFFICIAL_DECODER})
+
+
+class ViNetSWindows(nn.Module):
+    """(1, 3, N, H, W) normalised run of frames -> (B, H, W), the map of each of its B overlapping clips.
+
+    The numbers are those of `ViNetS` on the clips one by one but for rounding, from half of the operations where
+    clips are one frame apart and many.
+    """
+
+    def __init__(self, model: ViNetS, length: int, shift: int) -> None:
+        super().__init__()
+        self.backbone = s3d_windows.WindowedS3D(model.backbone, length, shift)
+        self.decoder = model.decoder
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Predict the maps."""
+        quarter, eighth = self.backbone(frames)
+        size, maps = spatial_size(frames), []
+        for i in range(eighth.grid.windows):  # one after the other, in as little memory as one clip takes
+            y4, y8 = (torch.cat(steps.of_window(i), dim=2) for steps in (quarter, eighth))
+            maps.append(self.decoder([y4, y8, *self.backbone.coarse(y8)], size))
+        return torch.cat(maps)
 
 
 class ViNetSDecoder(nn.Module):

@@ -60,13 +60,13 @@ class SlicedMaxPool3d(nn.Module):
 
     def __init__(self, pool: nn.MaxPool3d) -> None:
         super().__init__()
-        self.kernel, self.stride, self.padding = (_triple(v) for v in (pool.kernel_size, pool.stride, pool.padding))
+        self.kernel_size, self.stride, self.padding = map(_triple, (pool.kernel_size, pool.stride, pool.padding))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) -> (B, C, T', H', W'); NaN in a window gives NaN."""
         for axis in (2, 1, 0):
-            if (self.kernel[axis], self.stride[axis]) != (1, 1):
-                x = max_along(x, axis + 2, self.kernel[axis], self.stride[axis], self.padding[axis])
+            if (self.kernel_size[axis], self.stride[axis]) != (1, 1):
+                x = max_along(x, axis + 2, self.kernel_size[axis], self.stride[axis], self.padding[axis])
         return x
 
 

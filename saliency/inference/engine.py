@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from saliency.inference.backends.base import TORCH, BackendWish, Compute, Network
-from saliency.inference.backends.pytorch import TorchNetwork, for_prediction
+from saliency.inference.backends.pytorch import TorchNetwork, for_prediction, windowed
 from saliency.inference.graphs import graph_file
 from saliency.types import InputSpec
 
@@ -48,7 +48,7 @@ class Engine:
             size: (H, W) of the video.
             maps: how many maps will be computed; None: nobody knows, many.
         """
-        compute = self.compute.settled(self.spec.fitted(size), maps)
+        compute = self._settled(self.spec.fitted(size), maps)
         return self if compute == self.compute else Engine(self._model, self.spec, compute, self._sha256)
 
     def viewing(self, spec: InputSpec) -> "Engine":
@@ -65,7 +65,7 @@ class Engine:
         """
         with self._lock:
             if self._backends.get(size) != "openvino":
-                self._backends[size] = self.compute.settled(replace(self.spec, size=size), maps).backend
+                self._backends[size] = self._settled(replace(self.spec, size=size), maps).backend
 
     def network(self, size: tuple[int, int], batch_size: int = 1) -> Network:
         """Return the network for clips of a size.
@@ -79,7 +79,7 @@ class Engine:
         """
         spec = replace(self.spec, size=size, keep_shape=False)
         with self._lock:
-            backend = self._backends.setdefault(size, self.compute.settled(spec, None).backend)
+            backend = self._backends.setdefault(size, self._settled(spec, None).backend)
             streams = batch_size if backend == "openvino" else 1
             if (key := (backend, size, streams)) not in self._networks:
                 self._networks[key] = self._make(backend, spec, streams)
@@ -90,6 +90,14 @@ class Engine:
         with self._lock:
             self._ready = None
             self._networks.clear()
+
+    def _settled(self, spec: InputSpec, maps: int | None) -> Compute:
+        """What ``auto`` means: PyTorch where it computes overlapping clips together, which no graph does."""
+        here = self.compute
+        exact = here.backend == "auto" and here.precision == "fp32" and spec.stride == 1
+        if exact and windowed(self._model, spec.length, 1) is not None:
+            return replace(here, backend="torch")
+        return here.settled(spec, maps)
 
     def _make(self, backend: BackendWish, spec: InputSpec, batch_size: int) -> Network:
         if backend == "openvino":

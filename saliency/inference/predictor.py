@@ -88,7 +88,7 @@ class Predictor:
             ValueError: targets do not increase, or the model's output has a wrong shape.
         """
         for numbers, clips in self.batches(source, targets, every):
-            yield from zip(numbers, self.compute(clips), strict=True)
+            yield from zip(numbers, self.compute(clips, self.shift(numbers)), strict=True)
 
     def batches(
         self, source: Frames, targets: Sequence[int] | None = None, every: int = 1, first: int | None = None
@@ -157,14 +157,23 @@ class Predictor:
         finally:
             stream.close()
 
-    def compute(self, clips: Tensor) -> Tensor:
+    def shift(self, numbers: Sequence[int]) -> int:
+        """Return how many frames the clips of targets lie apart; 0 where they do not lie evenly or skip frames."""
+        steps = {b - a for a, b in pairwise(numbers)}
+        return steps.pop() if len(steps) == 1 and self.spec.stride == 1 else 0
+
+    def compute(self, clips: Tensor, shift: int = 0) -> Tensor:
         """Turn uint8 clips (B, T, 3, h, w) on the device into float32 maps (B, h', w') on the CPU.
+
+        Args:
+            clips: what is to be seen.
+            shift: see `shift`.
 
         Raises:
             InputError: the model cannot be made ready for clips of this size.
             ValueError: the model's output has a wrong shape.
         """
-        out = self.engine.network((clips.shape[-2], clips.shape[-1]), self.batch_size)(clips)
+        out = self.engine.network((clips.shape[-2], clips.shape[-1]), self.batch_size)(clips, shift)
         if out.ndim != 3 or len(out) != len(clips):
             raise ValueError(f"the model gave {tuple(out.shape)}, expected ({len(clips)}, height, width)")
         return out

@@ -118,7 +118,10 @@ class _Waiting:
         """Yield the maps of what waits."""
         numbers, parts = self._numbers, self._parts
         self._numbers, self._parts = [], []
-        maps = iter(predictor.compute(parts[0] if len(parts) == 1 else torch.cat(parts)) if parts else ())
+        if len(parts) == 1:
+            maps = iter(predictor.compute(parts[0], predictor.shift([n for n in numbers if n is not None])))
+        else:
+            maps = iter(predictor.compute(torch.cat(parts)) if parts else ())
         for number in numbers:
             yield None if number is None else (number, next(maps))
 

@@ -142,7 +142,7 @@ def test_neighbouring_clips_share_memory(monkeypatch):
     seen = []
     predictor = Predictor(Engine(ClipCode(), InputSpec(length=8, stride=2, size=SIZE)), batch_size=4)
     predict = predictor.compute
-    monkeypatch.setattr(predictor, "compute", lambda clips: (seen.append(clips), predict(clips))[1])
+    monkeypatch.setattr(predictor, "compute", lambda clips, shift: (seen.append(clips), predict(clips, shift))[1])
     list(predictor.maps(Video(12)))
     first = seen[0]  # (B, T, 3, h, w)
     assert first.shape == (4, 8, 3, *SIZE)

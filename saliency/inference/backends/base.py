@@ -43,8 +43,13 @@ class Network(Protocol):
     spec: InputSpec
     device: torch.device
 
-    def __call__(self, clips: Tensor) -> Tensor:
-        """Turn clips uint8 (B, T, 3, h, w) on `device` into maps (B, h', w'), float32 on the CPU."""
+    def __call__(self, clips: Tensor, shift: int = 0) -> Tensor:
+        """Turn clips uint8 (B, T, 3, h, w) on `device` into maps (B, h', w'), float32 on the CPU.
+
+        Args:
+            clips: what is to be seen.
+            shift: the clips are cut out of consecutive frames, so many apart, which may save work; 0: they are not.
+        """
         ...
 
 

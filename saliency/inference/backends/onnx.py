@@ -27,7 +27,7 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the CPU alone
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, clips: Tensor) -> Tensor:
+    def __call__(self, clips: Tensor, shift: int = 0) -> Tensor:
         """Turn clips uint8 (B, T, 3, h, w) into maps (B, h', w'), float32."""
         frames = rearrange(clips, "b t c h w -> b t h w c").contiguous().numpy()
         return torch.from_numpy(self._session.run(None, {"frames": frames})[0])

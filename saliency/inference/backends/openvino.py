@@ -58,7 +58,7 @@ class OpenVINONetwork:
         self._requests = [compiled.create_infer_request() for _ in range(min(batch_size, threads))]
         self._turn = threading.Lock()
 
-    def __call__(self, clips: Tensor) -> Tensor:
+    def __call__(self, clips: Tensor, shift: int = 0) -> Tensor:
         """Turn clips uint8 (B, T, 3, h, w) into maps (B, h', w'), float32."""
         frames = rearrange(clips, "b t c h w -> b t h w c").contiguous().numpy()
         maps: list[np.ndarray] = []
