@@ -1,6 +1,7 @@
 """The command `saliency` itself: one screen, help without waiting, mistakes in one line."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_memory_and_waiting_are_set_up_unless_the_user_says_otherwise(monkeypatc
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     set_up_process()
     assert os.environ.get("GOMP_SPINCOUNT") is None
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+@pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"MALLOC_ARENA_MAX": "1"}, False)])
+def test_freed_memory_is_kept_unless_the_user_decides(variables, kept):
+    code = (
+        "import resource\nfrom saliency.commands.main import keep_freed_memory\nkeep_freed_memory()\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    bytearray(b'x') * (1 << 26)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "print(faults(), faults())"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean | variables
+    )
+    first, second = map(int, out.stdout.split())
+    assert (second < first / 10) is kept
 
 
 @pytest.mark.parametrize("command", COMMANDS)
