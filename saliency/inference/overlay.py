@@ -1,14 +1,15 @@
 """Show a saliency map on its frame."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from saliency.errors import InputError, nearest
+from saliency.inference.plane_overlay import PlaneOverlay
 from saliency.io.maps import to_grey
+from saliency.io.pictures import Matrix
 
 # Dark violet over red and orange to light yellow: brightness grows steadily, so the order of values survives
 # grey printing and colour blindness. Thirteen colours of the CC0 colour map "inferno" from its 2nd quarter on.
@@ -31,6 +32,9 @@ _ANCHORS = np.array(
     dtype=np.float64,
 )
 
+
+_LUMA: dict[Matrix, tuple[float, float]] = {"bt709": (0.2126, 0.0722), "bt601": (0.299, 0.114)}
+"""Shares of red and blue in the brightness."""
 
 _STRIP = 32 * 1024
 """Pixels blended at once: few enough for a processor's cache."""
@@ -88,23 +92,16 @@ class Overlay:
     palette: str = "heat"
     _keep: np.ndarray = field(init=False, repr=False, compare=False)
     _add: np.ndarray = field(init=False, repr=False, compare=False)
-    _add_planes: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (0 <= self.opacity <= 1 and 0 <= self.dimming <= 1):
             raise ValueError(f"opacity and dimming must lie in [0, 1], got {self.opacity} and {self.dimming}")
         if self.peak is not None and not 0 < self.peak < math.inf:
             raise ValueError(f"peak must be a number above 0, got {self.peak}")
-        value = np.linspace(0, 1, 256)
-        share = self.opacity * value**0.75  # of the colour: faint attention is to be seen, too
-        keep = (1 - share) * (1 - self.dimming * (1 - value))  # of the frame
-        # 16-bit fixed point with 8 fractional bits: the blend of a pixel is (frame * keep + add) / 256
+        share, keep = self._shares()
+        # 16-bit fixed point with 8 fractional bits: the blend of a pixel is (frame * keep + add) / 256; the half rounds
         object.__setattr__(self, "_keep", np.rint(keep * 256).astype(np.uint16))
-        object.__setattr__(self, "_add", np.floor(share[:, None] * colours(self.palette) * 256).astype(np.uint16))
-        # Black, which dimming adds to the frame, is not 0 in the planes; the half rounds.
-        black = (256 - self._keep - 256 * share) * _planes_of(np.zeros((1, 3)))
-        painted = share * 256 * _planes_of(colours(self.palette)) + black + 128
-        object.__setattr__(self, "_add_planes", painted.astype(np.uint16))
+        object.__setattr__(self, "_add", np.floor(share[:, None] * colours(self.palette) * 256 + 128).astype(np.uint16))
 
     def size(self, frame: tuple[int, int]) -> tuple[int, int]:
         """Return the frame's size: that of the pictures."""
@@ -127,22 +124,26 @@ class Overlay:
         _blend(picture, frame, level, self._keep.reshape(1, 256, 1).repeat(3, axis=2), self._add[None])
         return picture
 
-    def paint_planes(self, planes: Sequence[np.ndarray], small: np.ndarray) -> None:
-        """Paint a map on the planes of a picture, in place: `paint` for half the numbers and no way back from RGB.
+    def on_planes(self) -> PlaneOverlay:
+        """Return what paints on the planes of one film's pictures: `paint` for half the numbers.
 
         Mixing colours and turning them into Y, U, V can change places, so the pictures are those of `paint` but for
-        rounding: 0.5 levels of brightness on average, since `paint` rounds down. The map is scaled to levels of colour
-        at its own size and then enlarged, at most a level of 255 away.
-
-        Args:
-            planes: Y (H, W), U and V (H / 2, W / 2), uint8, BT.709, limited range; H and W even.
-            small: map (h, w) >= 0 of any size up to (H, W).
+        rounding: on average half a level of brightness, by which the way through RGB darkens.
         """
-        height, width = planes[0].shape
-        level = cv2.resize(to_grey(small, self.peak), (width, height), interpolation=cv2.INTER_LINEAR)
-        coarse = cv2.resize(level, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        for plane, levels, add in zip(planes, (level, coarse, coarse), self._add_planes, strict=True):
-            _blend(plane, plane, levels, self._keep[None], add[None])
+        share, keep = self._shares()
+        keep = np.rint(255 * keep)
+        black = (1 - keep / 255 - share) * np.array([[16], [128], [128]])  # dimming adds it; it is not 0 in the planes
+        add: dict[Matrix, np.ndarray] = {}
+        for matrix in _LUMA:
+            painted = share * _planes_of(colours(self.palette), matrix) + black
+            add[matrix] = np.rint(painted).clip(0, 255).astype(np.uint8)
+        return PlaneOverlay(keep.astype(np.uint8), add, self.peak)
+
+    def _shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Share of the colour and of the frame at each of 256 levels of the map."""
+        value = np.linspace(0, 1, 256)
+        share = self.opacity * value**0.75  # of the colour: faint attention is to be seen, too
+        return share, (1 - share) * (1 - self.dimming * (1 - value))
 
 
 def _blend(picture: np.ndarray, frame: np.ndarray, level: np.ndarray, keep: np.ndarray, add: np.ndarray) -> None:
@@ -157,11 +158,14 @@ def _blend(picture: np.ndarray, frame: np.ndarray, level: np.ndarray, keep: np.n
         picture[strip] = blend
 
 
-def _planes_of(colour: np.ndarray) -> np.ndarray:
-    """Y, U, V (3, N) of RGB colours (N, 3) in [0, 255], as BT.709 defines them for limited range."""
+def _planes_of(colour: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """Y, U, V (3, N), limited range, of RGB colours (N, 3) in [0, 255]."""
     red, green, blue = (colour / 255).T
-    luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    return np.stack([16 + 219 * luma, 128 + 224 * (blue - luma) / 1.8556, 128 + 224 * (red - luma) / 1.5748])
+    of_red, of_blue = _LUMA[matrix]
+    luma = of_red * red + (1 - of_red - of_blue) * green + of_blue * blue
+    return np.stack(
+        [16 + 219 * luma, 128 + 112 * (blue - luma) / (1 - of_blue), 128 + 112 * (red - luma) / (1 - of_red)]
+    )
 
 
 def side_by_side(*pictures: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ Every painter, `saliency.inference.overlay.Overlay` among them, turns a frame an
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -14,6 +13,7 @@ import numpy as np
 from saliency.errors import InputError
 from saliency.inference.overlay import Overlay, colours, side_by_side
 from saliency.io.maps import to_grey
+from saliency.io.pictures import Matrix, Planes
 
 _LEVELS = 1024
 
@@ -30,12 +30,20 @@ class Painter(Protocol):
         ...
 
 
+class OnPlanes(Protocol):
+    """Paints on the pictures of one film as they are stored."""
+
+    def paint(self, planes: Planes, film: Planes, matrix: Matrix, *, small: np.ndarray) -> None:
+        """Write into `film` the planes of a frame with a map (h, w) >= 0, no larger than it; both may be the same."""
+        ...
+
+
 @runtime_checkable
 class PlanePainter(Protocol):
-    """A painter that can also paint on a picture as films store it, which is faster."""
+    """A painter that can also paint on pictures as films store them, which is faster."""
 
-    def paint_planes(self, planes: Sequence[np.ndarray], small: np.ndarray) -> None:
-        """Paint a map (h, w) >= 0, no larger than the picture, on Y (H, W), U and V (H / 2, W / 2), in place."""
+    def on_planes(self) -> OnPlanes:
+        """Return what paints on the pictures of one film."""
         ...
 
 

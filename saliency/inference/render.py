@@ -1,6 +1,7 @@
 """Turn a video and a predictor into an overlay video and files of maps, in one pass and bounded memory."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from saliency.errors import InputError
@@ -21,6 +21,7 @@ from saliency.io.behind import Behind
 from saliency.io.frames import FrameSource
 from saliency.io.partial import partial_path
 from saliency.io.picture_writer import PictureWriter
+from saliency.io.pictures import Picture
 from saliency.io.transforms import resize_map
 from saliency.io.video_writer import VideoWriter
 
@@ -103,29 +104,32 @@ def render(
         maps = open_maps(outputs, source)
         if maps is not None:
             opened.enter_context(maps)
-        pictures = None
+        pictures = on_planes = None
         if outputs.picture is not None:
             pictures = opened.enter_context(open_picture(outputs.picture, source, painter.size(source.size), times))
+        if isinstance(pictures, VideoWriter) and isinstance(painter, PlanePainter):
+            on_planes = painter.on_planes()
         painting = opened.enter_context(Behind())  # left before the files are closed
         mapping = opened.enter_context(Behind(1 if maps is None else maps.threads))
         for number, small in predictor.maps(tap):
-            if not bool(torch.stack(small.aminmax()).isfinite().all()):  # NaN if any value is
+            values = small.numpy()
+            if not (math.isfinite(values.min()) and math.isfinite(values.max())):  # both NaN if any value is
                 raise InputError(NOT_FINITE.format(number))
-            frame = tap.take(number)
+            picture = tap.take(number)
             time = None if times is None else float(times[number])
             fits = small.shape[0] <= source.size[0] and small.shape[1] <= source.size[1]
             density = None
-            if fits and isinstance(pictures, VideoWriter) and isinstance(painter, PlanePainter):
-                painting.do(pictures.write, frame, time, partial(painter.paint_planes, small=small.numpy()))
+            if fits and on_planes is not None and isinstance(pictures, VideoWriter):
+                painting.do(pictures.write_painted, picture, partial(on_planes.paint, small=values), time)
             elif pictures is not None:
                 density = resize_map(small, source.size).clamp_(min=0).numpy()  # (H, W)
-                painting.do(_paint, pictures, painter, frame, density, time)
+                painting.do(_paint, pictures, painter, picture.rgb, density, time)
             if maps is not None:
                 if density is None:
                     density = resize_map(small, source.size).clamp_(min=0).numpy()
                 mapping.do(maps.write, number, density)
             done += 1
-            on_frame(Seen(number=number, frame=frame, map=small.numpy()))
+            on_frame(Seen(number=number, frame=picture.rgb, map=values))
         painting.finish()
         mapping.finish()
         problem = tap.problem or _damage(source, done)
@@ -154,7 +158,7 @@ class _Tap:
 
     def __init__(self, source: FrameSource) -> None:
         self._source = source
-        self._kept: dict[int, np.ndarray] = {}
+        self._kept: dict[int, Picture] = {}
         self.problem: str | None = None
 
     @property
@@ -169,14 +173,14 @@ class _Tap:
         """Yield and keep frames."""
         number = start
         try:
-            for frame in self._source.iterate(start, stop):
-                self._kept[number] = frame
+            for picture in self._source.pictures(start, stop):
+                self._kept[number] = picture
                 number += 1
-                yield frame
+                yield picture.rgb
         except InputError as error:
             self.problem = str(error)
 
-    def take(self, number: int) -> np.ndarray:
+    def take(self, number: int) -> Picture:
         """Return a frame that was yielded; it is no longer kept."""
         return self._kept.pop(number)
 

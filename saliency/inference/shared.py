@@ -2,13 +2,14 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from saliency.inference.predictor import Frames
 from saliency.io.frame_source import FrameSource
+from saliency.io.pictures import Picture
 
 
 class SharedFrames:
@@ -17,38 +18,44 @@ class SharedFrames:
     def __init__(self, source: Frames, readers: int) -> None:
         self.source = source
         self._lock = threading.Lock()
-        self._frames = iter(source.iterate())
-        self._kept: deque[np.ndarray] = deque()
+        self._pictures = _pictures(source)
+        self._kept: deque[Picture] = deque()
         self._first = 0  # number of the first kept frame
         self._next = [0] * readers  # number of the frame that each reader will need at the earliest
         self._problem: Exception | None = None
 
-    def frame(self, reader: int, number: int) -> np.ndarray | None:
+    def picture(self, reader: int, number: int) -> Picture | None:
         """Return a frame; None behind the last one. A reader's numbers grow."""
         with self._lock:
             while number >= self._first + len(self._kept):
                 if self._problem is not None:
                     raise self._problem
                 try:
-                    self._kept.append(next(self._frames))
+                    self._kept.append(next(self._pictures))
                 except StopIteration:
                     return None
                 except Exception as error:  # every reader is to hear of it
                     self._problem = error
                     raise
-            frame = self._kept[number - self._first]
+            picture = self._kept[number - self._first]
             self._next[reader] = number + 1
             while self._kept and min(self._next) > self._first:
                 self._kept.popleft()
                 self._first += 1
-            return frame
+            return picture
 
     def close(self) -> None:
         """Stop reading; the source stays open."""
         with self._lock:
-            close = getattr(self._frames, "close", None)
-            if close is not None:
-                close()
+            self._pictures.close()
+
+
+def _pictures(source: Frames) -> Generator[Picture, None, None]:
+    if isinstance(source, FrameSource):
+        yield from source.pictures()
+    else:
+        for frame in source.iterate():
+            yield Picture(rgb=frame)
 
 
 class View:
@@ -67,12 +74,17 @@ class View:
 
     def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield the frames from `start` on, which may not lie before one that was yielded."""
+        for picture in self.pictures(start, stop):
+            yield picture.rgb
+
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Yield the frames and their planes, see `FrameSource.pictures`, as `iterate` does."""
         number = start
         while stop is None or number < stop:
-            frame = self._shared.frame(self._reader, number)
-            if frame is None:
+            picture = self._shared.picture(self._reader, number)
+            if picture is None:
                 return
-            yield frame
+            yield picture
             number += 1
 
 
@@ -102,6 +114,10 @@ class SharedSource(FrameSource):
     def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield the frames of the pass; see `View.iterate`."""
         return self._view.iterate(start, stop)
+
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Yield the frames of the pass and their planes; see `View.pictures`."""
+        return self._view.pictures(start, stop)
 
     def close(self) -> None:
         """Whoever opened the source closes it."""

@@ -9,6 +9,8 @@ from typing import Self
 
 import numpy as np
 
+from saliency.io.pictures import Picture
+
 
 class FrameSource(ABC):
     """The frames of one video. Use it as a context manager, in the process that opened it.
@@ -57,6 +59,11 @@ class FrameSource(ABC):
             IndexError: `start` or `stop` is outside the video.
             InputError: a frame cannot be decoded, or the video ends before it should.
         """
+
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Yield what `iterate` does, each frame together with the planes that it was decoded to, if they are usual."""
+        for frame in self.iterate(start, stop):
+            yield Picture(rgb=frame)
 
     @abstractmethod
     def close(self) -> None:

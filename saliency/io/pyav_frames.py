@@ -18,6 +18,7 @@ from av.video.frame import PictureType
 
 from saliency.errors import InputError
 from saliency.io.frame_source import FrameSource
+from saliency.io.pictures import Picture, matrix_of
 from saliency.io.promised_bytes import promised_bytes
 from saliency.io.pyav_reader import Reader
 from saliency.io.video_index import StreamFacts, VideoIndex, index_of
@@ -210,6 +211,11 @@ class PyAVFrames(FrameSource):
 
     def iterate(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Yield frames in order from a decoder of its own; see `FrameSource.iterate`."""
+        for picture in self.pictures(start, stop):
+            yield picture.rgb
+
+    def pictures(self, start: int = 0, stop: int | None = None) -> Iterator[Picture]:
+        """Yield frames and their planes; see `FrameSource.pictures`."""
         self._check_process()
         if start or stop is not None:  # a plain run through the file needs no index before its end
             self._range(start, stop)
@@ -219,7 +225,7 @@ class PyAVFrames(FrameSource):
             frame = self._goto(reader, start) if start else reader.next()
             done = start
             while frame is not None:
-                yield self._upright(reader, frame)
+                yield self._picture(reader, frame)
                 done += 1
                 if done == stop:
                     return
@@ -240,6 +246,12 @@ class PyAVFrames(FrameSource):
     def _upright(self, reader: "Reader", frame: av.VideoFrame) -> np.ndarray:
         self.corrupt_frames += bool(frame.is_corrupt)
         return self._orientation.apply(reader.rgb(frame, self._stored_size))
+
+    def _picture(self, reader: "Reader", frame: av.VideoFrame) -> Picture:
+        rgb = self._upright(reader, frame)
+        same = self._orientation == _Orientation() and (frame.height, frame.width) == self._stored_size
+        matrix = matrix_of(frame) if same else None
+        return Picture(rgb=rgb) if matrix is None else Picture(rgb=rgb, stored=frame, matrix=matrix)
 
     @cached_property
     def _index(self) -> VideoIndex:

@@ -1,7 +1,7 @@
 """One video file opened by PyAV: packets, decoded pictures in order, seeking."""
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +25,8 @@ _FORMATS = (
 )
 LOCAL_ONLY = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 """Options of `av.open` that keep FFmpeg to one local file of a known format."""
+UNDECODED = {**LOCAL_ONLY, "skip_frame": "all"}
+"""The same where no picture is to be decoded: FFmpeg leaves out the first ones too, which take most of the time."""
 
 
 class Reader:
@@ -35,9 +37,19 @@ class Reader:
         landed: presentation time and byte position of the first packet read after the last seek.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, options: Mapping[str, str] = LOCAL_ONLY) -> None:
+        """Open a file.
+
+        Args:
+            path: the file.
+            threads: of the decoder; 0 for as many as FFmpeg likes.
+            options: `UNDECODED` if only packets are read whose times the file tells.
+
+        Raises:
+            InputError: it is no video.
+        """
         self.path = path
-        self._threads = threads
+        self._threads, self._options = threads, dict(options)
         self._reformatter = VideoReformatter()
         self._open()
 
@@ -47,7 +59,7 @@ class Reader:
         self._put_back: av.VideoFrame | None = None
         self.landed: tuple[int | None, int | None] | None = None
         try:
-            self.container = av.open(str(path.absolute()), mode="r", options=LOCAL_ONLY)
+            self.container = av.open(str(path.absolute()), mode="r", options=self._options)
         except (FFmpegError, ValueError) as error:
             raise InputError(no_video(path, reason(error))) from error
         try:

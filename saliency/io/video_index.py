@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from saliency.errors import InputError
-from saliency.io.pyav_reader import Reader
+from saliency.io.pyav_reader import LOCAL_ONLY, UNDECODED, Reader
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,9 @@ def index_of(path: Path, num_bytes: int, mtime_ns: int, facts: StreamFacts, *, i
     keys: dict[int, int | None] = {}  # presentation time -> byte position
     packets, chunks, latest_key, open_gops, end = 0, 0, None, False, 0.0
     latest, reordered = None, False
-    with Reader(path, threads=1) as reader:
+    # an MP4 tells the times of its packets; of other files decoding may be needed to know them
+    options = UNDECODED if facts.container == "mov" else LOCAL_ONLY
+    with Reader(path, 1, options) as reader:
         for packet in reader.packets():
             if packet.pts is not None and packet.time_base is not None:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
@@ -127,7 +129,7 @@ def index_of(path: Path, num_bytes: int, mtime_ns: int, facts: StreamFacts, *, i
         and _packets_are_frames(facts, packets + empty)
     )
     consistent = not in_order and (facts.b_frames or not reordered)
-    ways = _found_by_seeking(path, keys) if seekable and consistent else None
+    ways = _found_by_seeking(path, keys, options) if seekable and consistent else None
     if ways is None:
         pts = _decoded_times(path)
         known = [t for t in pts if t is not None]
@@ -171,13 +173,13 @@ def _packets_are_frames(facts: StreamFacts, chunks: int) -> bool:
     return facts.container == "mov"
 
 
-def _found_by_seeking(path: Path, keys: Mapping[int, int | None]) -> dict[int, int] | None:
+def _found_by_seeking(path: Path, keys: Mapping[int, int | None], options: Mapping[str, str]) -> dict[int, int] | None:
     """Seek to each keyframe: its time -> time of the keyframe that this leads to, at most its own.
 
     None if one leads to another place than reading in order found a keyframe at.
     """
     ways: dict[int, int] = {}
-    with Reader(path, threads=1) as reader:
+    with Reader(path, 1, options) as reader:
         for pts in sorted(keys):
             try:
                 reader.seek(pts)

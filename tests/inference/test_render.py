@@ -1,5 +1,7 @@
 """Rendering keeps what was written when it is interrupted, and no more frames than it needs."""
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,10 @@ from torch import nn
 
 from saliency.inference.engine import Engine
 from saliency.inference.outputs import outputs_in
+from saliency.inference.overlay import Overlay
 from saliency.inference.predictor import Predictor
 from saliency.inference.render import _Tap, render
+from saliency.inference.shared import SharedFrames, SharedSource
 from saliency.io.frames import FrameSource, open_frames
 from saliency.io.stamped import read_stamp, scene
 from saliency.types import InputSpec
@@ -81,3 +85,47 @@ def test_fixed_peak_scales_maps_and_colours(tmp_path):
     from saliency.io.maps import read_density
 
     assert 0 < read_density(result.maps / "0001.png").max() <= 0.25
+
+
+class Blob:
+    """A map that moves."""
+
+    def maps(self, source):
+        for number, _ in enumerate(source.iterate()):
+            rows, columns = np.mgrid[:18, :32]
+            yield number, torch.from_numpy(np.exp(-((rows - 8) ** 2 + (columns - 6 - number) ** 2) / 20.0)).float()
+
+
+class InRgb:
+    """Paints what `Overlay` paints, on RGB only."""
+
+    size, paint = Overlay().size, Overlay().paint
+
+
+@pytest.mark.parametrize("tag", [1, 2])
+def test_a_film_that_keeps_its_planes_looks_as_if_painted_in_rgb(tmp_path, tag):
+    clip = tmp_path / "clip.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
+        stream.height, stream.width, stream.pix_fmt = 144, 256, "yuv420p"
+        stream.codec_context.colorspace = tag
+        for i in range(8):
+            frame = cv2.resize(np.random.default_rng(i // 4).integers(0, 256, (9, 16, 3), dtype=np.uint8), (256, 144))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
+            picture.pts = i
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    films = []
+    for name, painter in (("planes", Overlay()), ("rgb", InRgb())):
+        with open_frames(clip) as source:
+            render(source, Blob(), outputs_in(tmp_path / name, source), painter=painter)
+        with open_frames(tmp_path / name / "clip_saliency.mp4", expected=8) as film:
+            films.append(np.stack(list(film.iterate())).astype(int))
+    apart = films[0] - films[1]
+    assert np.abs(apart.mean(axis=(0, 1, 2))).max() < 1
+    assert np.abs(apart).mean() < 3  # most of it is x264's
+    with open_frames(clip) as source:
+        shared = SharedFrames(source, 1)
+        render(SharedSource(source, shared, 0), Blob(), outputs_in(tmp_path / "shared", source))
+    again = tmp_path / "shared" / "clip_saliency.mp4"
+    assert again.read_bytes() == (tmp_path / "planes" / "clip_saliency.mp4").read_bytes()

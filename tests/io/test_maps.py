@@ -108,3 +108,15 @@ def test_wrong_things_to_write(tmp_path):
     ):
         with pytest.raises(InputError):
             call()
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("size", [(1, 1), (3, 7), (64, 65)])
+def test_maps_come_back_from_pictures_to_the_level(tmp_path, bits, size):
+    density = np.random.default_rng(0).random(size, dtype=np.float32) ** 3
+    write_density(tmp_path / "a.png", density, bits=bits)
+    kind = {8: np.uint8, 16: np.uint16}[bits]
+    wanted = np.rint(np.clip(density / density.max(), 0, 1) * np.iinfo(kind).max).astype(kind)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.mode == {8: "L", 16: "I;16"}[bits]
+        np.testing.assert_array_equal(np.asarray(picture), wanted)
