@@ -67,7 +67,7 @@ def test_side_by_side():
 @pytest.mark.parametrize("matrix", ["bt709", "bt601"])
 @pytest.mark.parametrize("size", [(180, 320), (36, 64), (9, 16)])
 def test_painting_planes_is_painting_rgb(palette, matrix, size):
-    """FFmpeg turns what `paint` makes into the planes that `paint_planes` makes, but for rounding."""
+    """FFmpeg turns what `paint` makes into the planes that `on_planes` makes, but for rounding."""
     rng = np.random.default_rng(0)
     frame = cv2.resize(rng.integers(0, 256, (9, 16, 3), dtype=np.uint8), (320, 180))
     small = cv2.resize(cv2.GaussianBlur(rng.random((36, 64), dtype=np.float32), (0, 0), 6), size[::-1])
