@@ -217,7 +217,7 @@ def auc_shuffled_step(
     others = as_points(others, pred.shape, "others")
     hits, alarms = _rates_by_step(pred, fixations), _rates_by_step(pred, others)  # (B, STEPS + 3)
     value = torch.trapezoid(hits, alarms, dim=1)
-    value = torch.where(pred.constant, 0.5, value)
+    value = value.masked_fill(pred.constant, 0.5)
     return masked(value, pred.finite & (fixations.count > 0) & (others.count > 0))
 
 

@@ -1,6 +1,5 @@
 """Linear correlation coefficient (CC) between a prediction and the ground-truth density."""
 
-import torch
 from torch import Tensor
 
 from saliency.metrics.common import Maps, as_maps, check_shape, dot, masked
@@ -38,7 +37,7 @@ def cc(pred: Tensor | Maps, density: Tensor | Maps) -> Tensor:
     # Two square roots: the product of the sums may leave float64's range for tiny or huge maps.
     scale = pred.sum_of_squares.sqrt() * density.sum_of_squares.sqrt()
     value = _product(pred, density) / scale
-    value = torch.where(pred.constant, 0.0, value.clamp(-1.0, 1.0))
+    value = value.clamp(-1.0, 1.0).masked_fill(pred.constant, 0.0)
     return masked(value, pred.finite & density.finite & ~density.constant)
 
 

@@ -32,6 +32,9 @@ EPS = 2.2204e-16
 COUNTED = 32
 """Up to this many values are ranked by counting pixels, more by sorting them."""
 
+NARROW = 3
+"""Pixels below a value are dropped where those that remain are counted so many times as often: a copy costs that."""
+
 SPARSE = 0.2
 """A map of which less than this share is above 0 is summed over that share alone."""
 
@@ -64,12 +67,12 @@ class Maps:
     @cached_property
     def low(self) -> Tensor:
         """(B,) smallest value, NaN if any pixel is NaN."""
-        return self.values.amin(1).double()
+        return self._range[0]
 
     @cached_property
     def high(self) -> Tensor:
         """(B,) largest value, NaN if any pixel is NaN."""
-        return self.values.amax(1).double()
+        return self._range[1]
 
     @cached_property
     def finite(self) -> Tensor:
@@ -109,7 +112,7 @@ class Maps:
         above = self.values.numpy() > 0
         if np.count_nonzero(above) >= SPARSE * above.size:
             return None
-        return as_points(torch.from_numpy(above).view(self.shape), self.shape, "values")
+        return Points(self.shape, *_nonzero(torch.from_numpy(above)), repeats=False)
 
     @cached_property
     def centred(self) -> Tensor:
@@ -194,6 +197,14 @@ class Maps:
         """Values at the points scaled so that the frame's values span [0, 1], (B, K) float64."""
         low, high = self._scaled(self.low), self._scaled(self.high)
         return (self._wide(self.at(points)) - low) / (high - low)
+
+    @cached_property
+    def _range(self) -> tuple[Tensor, Tensor]:
+        """`low` and `high`."""
+        if len(self.values) == 1:  # one pass; PyTorch is slow at finding both along a dimension
+            low, high = self.values.aminmax()
+            return low.double()[None], high.double()[None]
+        return self.values.amin(1).double(), self.values.amax(1).double()
 
     @cached_property
     def _mean_above_low(self) -> Tensor:
@@ -328,10 +339,10 @@ def _listed_points(points: Sequence[Tensor], shape: torch.Size, name: str) -> Po
     for i, listed in enumerate(points):
         if listed.ndim != 2 or listed.shape[1] != 2 or listed.dtype.is_floating_point:
             raise InputError(f"{name}[{i}] is {listed.dtype} {tuple(listed.shape)}; give (M, 2) integer (row, column)")
-    joined = torch.cat(list(points)).long()
+    joined = (points[0] if frames == 1 else torch.cat(list(points))).long()
     row, column = joined.unbind(1)
-    outside = (row < 0) | (row >= height) | (column < 0) | (column >= width)
-    if outside.any():
+    if len(joined) and bool((joined.amin() < 0) | (row.amax() >= height) | (column.amax() >= width)):
+        outside = (row < 0) | (row >= height) | (column < 0) | (column >= width)
         raise InputError(
             f"{int(outside.sum())} of the {name} lie outside the {height}x{width} frame; "
             "give (row, column) and clip or drop them first"
@@ -343,24 +354,25 @@ def _listed_points(points: Sequence[Tensor], shape: torch.Size, name: str) -> Po
 def _ranks(pixels: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Count the pixels below, and not above, each value, (K,) int64 both.
 
-    Looks closer only at pixels that reach the lowest value: people look where a good prediction is high.
-
     Args:
         pixels: (N,).
         values: (K,) some of the pixels.
     """
-    if not len(values):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    reached = pixels >= values.min()
-    high = pixels[reached] if np.count_nonzero(reached) < len(pixels) / 2 else pixels
-    rest = len(pixels) - len(high)
     if len(values) > COUNTED:
-        high = np.sort(high)
+        reached = pixels >= values.min()  # people look where a good prediction is high: sort no more than that
+        high = np.sort(pixels[reached] if np.count_nonzero(reached) < len(pixels) / 2 else pixels)
+        rest = len(pixels) - len(high)
         return rest + np.searchsorted(high, values), rest + np.searchsorted(high, values, side="right")
-    levels, of = np.unique(values, return_inverse=True)  # equal values are counted once
-    below = np.array([np.count_nonzero(high < level) for level in levels])
-    not_above = np.array([np.count_nonzero(high <= level) for level in levels])
-    return rest + below[of], rest + not_above[of]
+    levels, of = np.unique(values, return_inverse=True)  # in increasing order; equal values are counted once
+    below, not_above = np.zeros((2, len(levels)), np.int64)
+    passed = 0  # pixels that are out of the race, all below the levels to come
+    for i, level in enumerate(levels):
+        below[i] = passed + np.count_nonzero(pixels < level)
+        lower = np.count_nonzero(pixels <= level)
+        not_above[i] = passed + lower
+        if lower * (len(levels) - i) > NARROW * len(pixels):
+            pixels, passed = pixels[pixels > level], passed + lower
+    return below[of], not_above[of]
 
 
 def ascending(values: Tensor) -> Tensor:
@@ -386,7 +398,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 def masked(values: Tensor, keep: Tensor) -> Tensor:
     """(B,) float64 `values` with NaN where `keep` is False."""
-    return values.where(keep, torch.nan)
+    return values.masked_fill(~keep, torch.nan)
 
 
 def _frames(maps: Tensor) -> Tensor:
@@ -403,4 +415,5 @@ def _nonzero(mask: Tensor) -> tuple[Tensor, Tensor]:
         frame, pixel = mask.nonzero().unbind(1)
         return torch.bincount(frame, minlength=len(mask)), pixel
     found = [np.flatnonzero(frame) for frame in mask.numpy()]  # six times faster than torch's
-    return torch.tensor([len(pixels) for pixels in found]), torch.from_numpy(np.concatenate(found))
+    pixel = found[0] if len(found) == 1 else np.concatenate(found)
+    return torch.tensor([len(pixels) for pixels in found]), torch.from_numpy(pixel)

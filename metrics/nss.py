@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from saliency.metrics.common import Maps, Points, as_maps, as_points, masked
@@ -37,5 +36,5 @@ def nss(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points) -> T
     pred = as_maps(pred)
     fixations = as_points(fixations, pred.shape, "fixations")
     std = (pred.sum_of_squares / (pred.values.shape[1] - 1)).sqrt()
-    value = torch.where(pred.constant, 0.0, fixations.mean(pred.centred_at(fixations)) / std)
+    value = (fixations.mean(pred.centred_at(fixations)) / std).masked_fill(pred.constant, 0.0)
     return masked(value, pred.finite & (fixations.count > 0))

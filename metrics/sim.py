@@ -60,4 +60,4 @@ def sim(pred: Tensor | Maps, density: Tensor | Maps, norm: Literal["minmax", "su
 
 def _spread(maps: Maps, floor: Literal["low", "zero"]) -> Tensor:
     """N (mean - floor), (B, 1) float64; anything above 0 for constant maps, whose centred values are 0."""
-    return maps.mean_above(floor).where(~maps.constant[:, None], 1.0) * maps.values.shape[1]
+    return maps.mean_above(floor).masked_fill(maps.constant[:, None], 1.0) * maps.values.shape[1]

@@ -119,11 +119,12 @@ class Judge:
         """
         video.check_map("density", frame, density)
         video.check_map("fixation", frame, fixations)
-        low, high = density.min(), density.max()
-        if not (low >= 0 and high < np.inf):  # also catches NaN
+        given = _as_maps(density)
+        if not bool(given.finite & (given.low >= 0)):
             raise InputError(
                 f"video {video.id}, frame {frame}: the density map has negative or non-finite values; replace the map"
             )
+        empty = bool(given.high == 0)
         checksum = zlib.crc32(np.packbits(fixations).data, zlib.crc32(np.ascontiguousarray(density).data))
         negatives = np.zeros((0, 2), np.int64)
         if self.protocol.shuffled is not None and self.pool is not None:
@@ -133,7 +134,7 @@ class Judge:
         letterbox = self.protocol.letterbox
         if letterbox is not None and letterbox != size:
             box = _Letterbox(size, letterbox)
-            density = box.map(torch.from_numpy(density)).numpy()
+            given = _as_maps(box.map(torch.from_numpy(density)).numpy())
             rows, columns = box.points(pixels(fixations)).T
             size = letterbox
             mask = np.zeros(size, bool)
@@ -143,13 +144,13 @@ class Judge:
         n = int(looked.count)
         flags: dict[str, int] = dict.fromkeys(FLAGS, 0)
         flags["no_fixations"] = int(n == 0 or n == mask.size)
-        flags["no_density"] = int(high == 0)
+        flags["no_density"] = int(empty)
         flags["outside_points"] = outside_points
         truth = FrameTruth(
             video=video.id,
             frame=frame,
             size=size,
-            density=Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None]),
+            density=given,
             fixations=looked,
             others=as_points([torch.from_numpy(negatives)], shape, "others"),
             baseline=None if self.baseline is None else _sized(self.baseline, own, letterbox),
@@ -245,6 +246,11 @@ def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
     if protocol.letterbox is not None and protocol.letterbox != tuple(size):
         pred = _Letterbox(size, protocol.letterbox).map(pred)
     return pred
+
+
+def _as_maps(density: np.ndarray) -> Maps:
+    """One map (H, W)."""
+    return Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None])
 
 
 def _sized(baseline: Tensor, size: tuple[int, int], letterbox: tuple[int, int] | None) -> Maps:

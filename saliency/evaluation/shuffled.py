@@ -51,7 +51,8 @@ class FixationPool:
         size = (fixations.shape[0], fixations.shape[1])
         if self.shuffled.scheme == "video":
             union = self._union(current, size)
-            return union[~fixations[union[:, 0], union[:, 1]]]
+            own = fixations.take(union[:, 0] * size[1] + union[:, 1])
+            return union[~own] if own.any() else union
         if self.shuffled.scheme == "all":
             chosen = [(v, f) for v, frames in enumerate(self._frames) for f in frames if (v, f) != (current, frame)]
         else:

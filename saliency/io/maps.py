@@ -17,6 +17,7 @@ from scipy.io import savemat
 
 from saliency.errors import InputError
 from saliency.io.atomic import replacing
+from saliency.io.grey_png import read_grey
 from saliency.io.matlab import read_matrix
 
 _PNG = (
@@ -184,6 +185,8 @@ def _write_npy(path: Path, density: np.ndarray, peak: float | None, bits: Litera
 
 
 def _read_picture(path: Path) -> np.ndarray:
+    if (plain := read_grey(path)) is not None:
+        return plain
     try:
         with Image.open(path) as image:
             if image.mode in ("1", "L", "F") or image.mode.startswith("I"):
