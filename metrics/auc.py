@@ -94,9 +94,8 @@ def auc_judd(pred: Tensor | Maps, fixations: Tensor | Sequence[Tensor] | Points)
     fixations = as_points(fixations, pred.shape, "fixations").as_set
     total = pred.values.shape[1]
     ranks = pred.ranks(fixations)
-    lowest, first = fixations.fill(ranks.values, torch.inf).min(1, keepdim=True)  # (B, 1)
-    tied = ((ranks.values == lowest) & fixations.valid).sum(1)  # k
-    below, not_above = ranks.below.gather(1, first)[:, 0], ranks.not_above.gather(1, first)[:, 0]
+    below, not_above = (fixations.fill(rank, total).amin(1) for rank in (ranks.below, ranks.not_above))  # of v
+    tied = fixations.fill(ranks.below == below[:, None], False).sum(1)  # k
     above = (total - not_above) - (fixations.count - tied)  # n_above
     equal = not_above - below - tied  # n_equal
     chance = above + (equal * tied).double() / (tied + 1)

@@ -75,6 +75,12 @@ class Maps:
         return self._range[1]
 
     @cached_property
+    def ends(self) -> tuple[float, float]:
+        """Smallest and largest value of all frames, NaN if any pixel is NaN."""
+        low, high = self.values.aminmax()  # one pass; PyTorch is slow at finding both along a dimension
+        return float(low), float(high)
+
+    @cached_property
     def finite(self) -> Tensor:
         """(B,) bool, whether every pixel is finite."""
         return (self.low > -torch.inf) & (self.high < torch.inf)  # False for NaN too
@@ -107,7 +113,7 @@ class Maps:
 
         Sums over them are those over the frame, for less. Only on a CPU: a GPU would have to wait for their number.
         """
-        if self.values.device.type != "cpu" or not bool((self.low == 0).all()):
+        if self.values.device.type != "cpu" or self.ends[0] != 0 or not bool((self.low == 0).all()):
             return None
         above = self.values.numpy() > 0
         if np.count_nonzero(above) >= SPARSE * above.size:
@@ -137,13 +143,13 @@ class Maps:
         values = self.at(points)
         if self.values.device.type != "cpu":
             below = torch.searchsorted(self.ascending, values)
-            return Ranks(values=values, below=below, not_above=torch.searchsorted(self.ascending, values, right=True))
+            return Ranks(below=below, not_above=torch.searchsorted(self.ascending, values, right=True))
         ranks = np.zeros((2, *points.index.shape), np.int64)
         frames = zip(self.values.numpy(), values.numpy(), points.count.tolist(), strict=True)
         for i, (pixels, own, count) in enumerate(frames):
             ranks[:, i, :count] = _ranks(pixels, own[:count])
         below, not_above = torch.from_numpy(ranks).unbind()
-        return Ranks(values=values, below=below, not_above=not_above)
+        return Ranks(below=below, not_above=not_above)
 
     def mean_above(self, floor: Literal["low", "zero"]) -> Tensor:
         """(B, 1) float64, in `unit`: the mean minus the level that a density's zero corresponds to.
@@ -173,9 +179,7 @@ class Maps:
         if bool((self.low < 0).any()):
             positive -= self._scaled(self.low.clamp(max=0))
         positive /= self.mean_above("zero") * self.values.shape[1]
-        if bool(self.constant.any()):
-            positive = positive.where(~self.constant[:, None], 1 / self.values.shape[1])
-        return positive
+        return positive.masked_fill_(self.constant[:, None], 1 / self.values.shape[1])
 
     def at(self, points: "Points") -> Tensor:
         """Values at the points, (B, K); entries where ``points.valid`` is False are meaningless."""
@@ -201,9 +205,9 @@ class Maps:
     @cached_property
     def _range(self) -> tuple[Tensor, Tensor]:
         """`low` and `high`."""
-        if len(self.values) == 1:  # one pass; PyTorch is slow at finding both along a dimension
-            low, high = self.values.aminmax()
-            return low.double()[None], high.double()[None]
+        if len(self.values) == 1 and self.values.device.type == "cpu":
+            low, high = torch.tensor(self.ends, dtype=torch.float64).split(1)
+            return low, high
         return self.values.amin(1).double(), self.values.amax(1).double()
 
     @cached_property
@@ -216,9 +220,13 @@ class Maps:
     @cached_property
     def _centred_and_mean_above_low(self) -> tuple[Tensor, Tensor]:
         """(B, N) and (B, 1), float64, in `unit`."""
-        wide = self._wide(self.values)
-        if bool((self.low != 0).any()):
-            wide -= self._scaled(self.low)  # first, so that a tiny range on a large offset keeps its digits
+        # First less the smallest, so that a tiny range on a large offset keeps its digits.
+        if self.values.device.type == "cpu" and self.unit is None:  # one pass, where PyTorch makes two
+            with np.errstate(invalid="ignore"):  # of infinite values
+                wide = np.subtract(self.values.numpy(), self.low.numpy()[:, None], dtype=np.float64)
+            wide = torch.from_numpy(wide)
+        else:
+            wide = self._wide(self.values) - self._scaled(self.low)
         above_low = wide.mean(1, keepdim=True)
         wide -= above_low
         return wide, above_low
@@ -237,12 +245,10 @@ class Ranks:
     """Where values stand among all pixels of their frame; entries of padding are meaningless.
 
     Attributes:
-        values: (B, K).
         below: (B, K) int64, number of pixels below each.
         not_above: (B, K) int64, number of pixels below or equal to each.
     """
 
-    values: Tensor
     below: Tensor
     not_above: Tensor
 
@@ -253,7 +259,6 @@ class Points:
     Attributes:
         shape: (B, H, W) of the frames the points lie in.
         index: (B, K) int64, flat pixel index ``row * W + column``; K is the longest list, at least 1.
-        valid: (B, K) bool, False where a shorter list was padded.
         count: (B,) int64, number of points of each frame.
         repeats: whether one pixel may appear several times in a frame.
         padded: whether any frame has fewer points than K.
@@ -272,13 +277,17 @@ class Points:
         self.count = count
         self.repeats = repeats
         self.padded = shape[0] > 1 or not len(pixel)
+        self._width = max(int(count.max()), 1) if self.padded else len(pixel)
         if not self.padded:
-            self.valid, self.index = torch.ones_like(pixel[None], dtype=torch.bool), pixel[None]
+            self.index = pixel[None]
             return
-        width = max(int(self.count.max()), 1)
-        self.valid = torch.arange(width, device=pixel.device) < self.count[:, None]
         padding = torch.zeros(self.valid.shape, dtype=torch.int64, device=pixel.device)
         self.index = padding.masked_scatter(self.valid, pixel)  # in order of `valid`: frames ascending
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """(B, K) bool, False where a shorter list was padded."""
+        return torch.arange(self._width, device=self.count.device) < self.count[:, None]
 
     @cached_property
     def as_set(self) -> "Points":
@@ -292,7 +301,7 @@ class Points:
 
     def fill(self, values: Tensor, padding: float) -> Tensor:
         """(B, K) `values` at the points, with `padding` where a list was padded."""
-        return values.where(self.valid, padding) if self.padded else values
+        return values.masked_fill(~self.valid, padding) if self.padded else values
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of (B, K) float64 `values` over the valid points, (B,); NaN for frames without points."""

@@ -152,7 +152,7 @@ class Judge:
             size=size,
             density=given,
             fixations=looked,
-            others=as_points([torch.from_numpy(negatives)], shape, "others"),
+            others=_negatives(negatives, shape),
             baseline=None if self.baseline is None else _sized(self.baseline, own, letterbox),
             flags=flags,
             checksum=checksum,
@@ -251,6 +251,12 @@ def prepare(pred: Tensor, size: tuple[int, int], protocol: Protocol) -> Tensor:
 def _as_maps(density: np.ndarray) -> Maps:
     """One map (H, W)."""
     return Maps(torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32))[None])
+
+
+def _negatives(points: np.ndarray, shape: torch.Size) -> Points:
+    """Points (M, 2) of a pool, which lie within the frame."""
+    flat = torch.from_numpy(points[:, 0] * shape[2] + points[:, 1])
+    return Points(shape, torch.tensor([len(flat)]), flat, repeats=True)
 
 
 def _sized(baseline: Tensor, size: tuple[int, int], letterbox: tuple[int, int] | None) -> Maps:
