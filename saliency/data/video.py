@@ -23,7 +23,7 @@ from saliency.errors import InputError
 from saliency.io.frame_cache import FrameCache
 from saliency.io.frames import Decoder, FrameSource, open_frames
 from saliency.io.images import list_images
-from saliency.io.transforms import make_clip, resize_frames, resize_map
+from saliency.io.transforms import make_batch, resize_frames, resize_map, resized_view
 from saliency.types import Batch, InputSpec, SaliencyTarget
 
 log = logging.getLogger(__name__)
@@ -393,7 +393,7 @@ class VideoSamples(Dataset[ClipSample]):
             frames=frames,
             views=views,
             density=torch.from_numpy(np.ascontiguousarray(density, dtype=np.float32)),
-            fixations=torch.from_numpy(np.argwhere(fixated)[:, ::-1].copy()),  # rows, columns -> x, y
+            fixations=torch.from_numpy(_fixated(fixated)),
             id=f"{video.id}:{target}",
         )
 
@@ -430,23 +430,22 @@ class VideoSamples(Dataset[ClipSample]):
             InputError: more than `bad_limit` videos could not be used so far.
         """
         self._count(samples)
-        clips: dict[str, list[Tensor]] = {name: [] for name in self.views}
+        # `make_batch` brings the channels before the rows where that costs least.
+        resize = resized_view if torch.device(device).type == "cpu" else resize_frames
+        resized: dict[tuple[int, int], list[Tensor]] = {spec.size: [] for spec in self.views.values()}
         density, fixations = [], []
         for sample in samples:
             frames = {size: pixels.to(device, non_blocking=True) for size, pixels in sample.frames.items()}
             own = next(iter(frames.values()))  # (n, H, W, 3)
-            resized: dict[tuple[int, int], Tensor] = {}
-            for name, spec in self.views.items():
-                if spec.size not in resized:
-                    resized[spec.size] = resize_frames(frames.get(spec.size, own), spec.size)  # (n, 3, h, w)
-                clip, order = resized[spec.size], sample.views[name]
-                if order != list(range(len(clip))):
-                    clip = clip.index_select(0, torch.tensor(order, device=device))
-                clips[name].append(clip)  # (T, 3, h, w) uint8
+            for size, found in resized.items():
+                found.append(resize(frames.get(size, own), size))  # (n, 3, h, w)
             density.append(resize_map(sample.density.to(device, non_blocking=True), self.grid))
             fixations.append(self._on_grid(sample, device))
         return Batch(
-            inputs={name: make_clip(torch.stack(clips[name]), spec) for name, spec in self.views.items()},
+            inputs={
+                name: make_batch(resized[spec.size], [sample.views[name] for sample in samples], spec)
+                for name, spec in self.views.items()
+            },
             target=SaliencyTarget(density=torch.stack(density), fixations=torch.stack(fixations)),
             ids=[sample.id for sample in samples],
         )
@@ -466,6 +465,12 @@ class VideoSamples(Dataset[ClipSample]):
                 self.empty += 1
                 log.info("%s (%d such samples replaced so far)", reason, self.empty)
         self.quarantine.add((f"video {video}", reason) for video, reason in problems if video)
+
+
+def _fixated(mask: np.ndarray) -> np.ndarray:
+    """The True pixels of (H, W), (k, 2) int64 x, y: `numpy.argwhere`, several times faster."""
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return np.stack([columns, rows], axis=1)
 
 
 class EmptyTargetError(InputError):

@@ -101,6 +101,9 @@ class FrameCache:
     def read(self, video: str, size: tuple[int, int], sources: Sequence[Path], indices: Sequence[int]) -> np.ndarray:
         """Return frames of a video at `size`, uint8 (n, H, W, 3) RGB.
 
+        Raw frames that follow one another are not copied: they come from the file when they are looked at. Writing to
+        them changes the array only.
+
         Args:
             video: id of the video.
             size: (H, W); there must be a shard of exactly this size.
@@ -116,8 +119,12 @@ class FrameCache:
             if not 0 <= i < shard.num_frames:
                 raise IndexError(f"{path}: frame {i} is outside the video of {shard.num_frames} frames")
         if shard.kind == "raw":
-            pixels = np.memmap(path, dtype=np.uint8, mode="r", shape=(shard.num_frames, *shard.size, 3))
-            return pixels[list(indices)]
+            pixels = np.memmap(path, dtype=np.uint8, mode="c", shape=(shard.num_frames, *shard.size, 3)).view(
+                np.ndarray
+            )
+            first, n = (indices[0], len(indices)) if len(indices) else (0, 0)
+            in_a_row = list(indices) == list(range(first, first + n))
+            return pixels[first : first + n] if in_a_row else pixels[list(indices)]
         frames = np.empty((len(indices), *shard.size, 3), dtype=np.uint8)
         with path.open("rb") as file:
             for row, i in enumerate(indices):

@@ -29,13 +29,18 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     Raises:
         ValueError: `frames` is not uint8 with shape (n, H, W, 3).
     """
+    return resized_view(frames, size).contiguous()
+
+
+def resized_view(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize as `resize_frames` does, in any memory order: a view where the frames already have the size."""
     if frames.dtype != torch.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"expected uint8 (n, H, W, 3), got {frames.dtype} {tuple(frames.shape)}")
     planes = frames.permute(0, 3, 1, 2)  # (n, 3, H, W), a view: channels stay innermost in memory
     if tuple(planes.shape[-2:]) == tuple(size):
-        return planes.contiguous()
+        return planes
     if planes.device.type == "cpu":
-        return F.interpolate(planes, size, mode="bilinear", antialias=True).contiguous()
+        return F.interpolate(planes, size, mode="bilinear", antialias=True)
     resized = planes.new_empty((len(planes), 3, *size))
     for part, out in zip(planes.split(_CHUNK), resized.split(_CHUNK), strict=True):
         # across, rounded, then down: the order and the rounding of the CPU kernel
@@ -58,14 +63,19 @@ def normalise(frames: Tensor, mean: Sequence[float], std: Sequence[float], chann
         std: of each channel.
         channel: the axis of the channels, counted from the end.
     """
-    levels = torch.arange(256, dtype=torch.float32, device=frames.device)
-    centre = torch.tensor(mean, dtype=torch.float32, device=frames.device)[:, None]
-    spread = torch.tensor(std, dtype=torch.float32, device=frames.device)[:, None]
     if frames.device.type == "cpu" and frames.dtype == torch.uint8:
-        return _looked_up(frames, levels.div_(255).sub(centre).div_(spread), channel)
+        return _looked_up(frames, _table(mean, std), channel)
+    centre = torch.tensor(mean, dtype=torch.float32, device=frames.device)
+    spread = torch.tensor(std, dtype=torch.float32, device=frames.device)
     shape = (3, *(1,) * (-channel - 1))
     values = frames.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     return values.div_(255).sub_(centre.view(shape)).div_(spread.view(shape))
+
+
+def _table(mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """What `normalise` makes of each of the 256 levels, (3, 256)."""
+    levels = torch.arange(256, dtype=torch.float32).div_(255)
+    return levels.sub(torch.tensor(mean)[:, None]).div_(torch.tensor(std)[:, None])
 
 
 def _looked_up(frames: Tensor, table: Tensor, channel: int) -> Tensor:
@@ -98,6 +108,40 @@ def make_clip(frames: Tensor, spec: InputSpec, dtype: torch.dtype = torch.float3
         raise ValueError(f"expected frames (T, 3, h, w) = {wanted}, got {found}")
     clip = frames.transpose(-4, -3)  # (..., 3, T, h, w)
     return normalise(clip, spec.mean, spec.std, channel=-4).to(dtype)
+
+
+def make_batch(frames: Sequence[Tensor], orders: Sequence[Sequence[int]], spec: InputSpec) -> Tensor:
+    """Turn the resized frames of several samples into a model's input, see `make_clip`.
+
+    Args:
+        frames: of each sample, uint8 (n, 3, h, w); on a CPU in any memory order.
+        orders: of each sample, the frame at each of the clip's T positions.
+        spec: the model's input.
+
+    Returns:
+        (B, 3, T, h, w) float32, normalised.
+
+    Raises:
+        ValueError: the number or size of the frames is not what `spec` says.
+    """
+    if frames[0].device.type != "cpu":
+        picked = [
+            pixels if list(order) == list(range(len(pixels))) else pixels[torch.tensor(order, device=pixels.device)]
+            for pixels, order in zip(frames, orders, strict=True)
+        ]
+        return make_clip(torch.stack(picked), spec)
+    found, wanted = [(len(order), *f.shape[1:]) for f, order in zip(frames, orders, strict=True)], (spec.length, 3)
+    if any(shape != (*wanted, *spec.size) for shape in found):
+        raise ValueError(f"expected frames (T, 3, h, w) = {(*wanted, *spec.size)}, got {found}")
+    batch = torch.empty((len(frames), 3, spec.length, *spec.size))
+    table = _table(spec.mean, spec.std).numpy()
+    for pixels, order, clip in zip(frames, orders, batch.numpy(), strict=True):
+        for t, i in enumerate(order):  # one frame's channels fit the processor's cache, those of a clip do not
+            inner = pixels.stride(1) == 1
+            planes = cv2.split(pixels[i].permute(1, 2, 0).numpy()) if inner else pixels[i].numpy()
+            for plane, entries, out in zip(planes, table, clip[:, t], strict=True):
+                cv2.LUT(plane, entries, dst=out)
+    return batch
 
 
 def resize_map(maps: Tensor, size: tuple[int, int]) -> Tensor:

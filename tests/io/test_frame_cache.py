@@ -51,6 +51,17 @@ def test_frames_come_back(tmp_path, files, kind):
         cache.read("v/1", SIZE, files, [20])
 
 
+@pytest.mark.parametrize("indices", [[], [4], [4, 5, 6], [4, 6], [5, 4], [4, 4]])
+def test_raw_frames_may_be_written_to_and_the_file_stays(tmp_path, files, indices):
+    cache = make(tmp_path, files, "raw")
+    frames = cache.read("v/1", SIZE, files, indices)
+    whole = cache.read("v/1", SIZE, files, range(20)).copy()
+    assert type(frames) is np.ndarray
+    np.testing.assert_array_equal(frames, whole[indices])
+    frames += 1
+    np.testing.assert_array_equal(cache.read("v/1", SIZE, files, range(20)), whole)
+
+
 def test_what_a_killed_run_left_is_removed_later(tmp_path, files):
     folder = tmp_path / "cache" / "24x32-raw"
     folder.mkdir(parents=True)

@@ -8,7 +8,15 @@ from PIL import Image
 from torchvision import transforms
 
 from saliency.io.stamped import scene
-from saliency.io.transforms import _interpolate, make_clip, normalise, resize_frames, resize_map
+from saliency.io.transforms import (
+    _interpolate,
+    make_batch,
+    make_clip,
+    normalise,
+    resize_frames,
+    resize_map,
+    resized_view,
+)
 from saliency.types import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 
 
@@ -76,6 +84,21 @@ def test_clip_has_channels_before_time(frames):
     batch = make_clip(torch.stack([small, small.flip(0)]), spec, torch.bfloat16)
     assert batch.shape == (2, 3, 3, 20, 40) and batch.dtype == torch.bfloat16
     torch.testing.assert_close(batch[1].float(), clip.flip(1).bfloat16().float())
+
+
+@pytest.mark.parametrize("size", [(20, 40), (180, 320)])
+def test_a_batch_is_the_clips_of_its_samples(frames, size):
+    spec = InputSpec(length=5, size=size, mean=(0.1, 0.2, 0.3), std=(1, 2, 3))
+    orders = [[0, 0, 1, 2, 2], [2, 1, 0, 1, 0]]
+    contiguous = [resize_frames(frames, size), resize_frames(frames.flip(0), size)]
+    wanted = make_clip(torch.stack([f[order] for f, order in zip(contiguous, orders, strict=True)]), spec)
+    views = [resized_view(frames, size), resized_view(frames.flip(0), size)]
+    assert not views[0].is_contiguous()
+    for given in (contiguous, views):
+        found = make_batch(given, orders, spec)
+        assert found.is_contiguous() and found.equal(wanted)
+    with pytest.raises(ValueError, match="expected frames"):
+        make_batch(views, [orders[0], orders[1][:4]], spec)
 
 
 def test_clip_of_wrong_length_or_size(frames):
