@@ -29,7 +29,7 @@ from saliency.io.transforms import resize_map  # noqa: E402
 from saliency.runtime.environment import environment  # noqa: E402
 
 BATCH = 4
-ROUNDS = 12
+ROUNDS = 8
 LENGTH = 10_000
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from saliency.data.quarantine import Quarantine, read_or_replace
 from saliency.data.targets import HOUSE, Key, Sampling, Targets, below, draws
 from saliency.errors import InputError
+from saliency.io.buffers import Buffers
 from saliency.io.frame_cache import FrameCache
 from saliency.io.frames import Decoder, FrameSource, open_frames
 from saliency.io.images import list_images
@@ -303,6 +304,7 @@ class VideoSamples(Dataset[ClipSample]):
         self.quarantine = Quarantine("videos", len(self.videos), bad_limit)
         self.empty = 0
         self._memory: dict[str, np.ndarray] = {}
+        self._buffers = Buffers()
         if cache == "memory":
             need = sum(v.num_frames * v.size[0] * v.size[1] * 3 for v in self.videos)
             if need > MEMORY_LIMIT:
@@ -418,7 +420,7 @@ class VideoSamples(Dataset[ClipSample]):
         return self._memory[video.id][indices]
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_memory": {}}  # a spawned worker fills its own
+        return {**self.__dict__, "_memory": {}, "_buffers": None}  # a spawned worker fills its own, and makes no batch
 
     def prepare(self, samples: Sequence[ClipSample], device: torch.device | str) -> Batch[SaliencyTarget]:
         """Make the models' inputs and the target of a batch on `device`.
@@ -443,7 +445,7 @@ class VideoSamples(Dataset[ClipSample]):
             fixations.append(self._on_grid(sample, device))
         return Batch(
             inputs={
-                name: make_batch(resized[spec.size], [sample.views[name] for sample in samples], spec)
+                name: make_batch(resized[spec.size], [sample.views[name] for sample in samples], spec, self._buffers)
                 for name, spec in self.views.items()
             },
             target=SaliencyTarget(density=torch.stack(density), fixations=torch.stack(fixations)),

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from saliency.io.buffers import Buffers
 from saliency.types import InputSpec
 
 _CHUNK = 8
@@ -110,13 +111,16 @@ def make_clip(frames: Tensor, spec: InputSpec, dtype: torch.dtype = torch.float3
     return normalise(clip, spec.mean, spec.std, channel=-4).to(dtype)
 
 
-def make_batch(frames: Sequence[Tensor], orders: Sequence[Sequence[int]], spec: InputSpec) -> Tensor:
+def make_batch(
+    frames: Sequence[Tensor], orders: Sequence[Sequence[int]], spec: InputSpec, buffers: Buffers | None = None
+) -> Tensor:
     """Turn the resized frames of several samples into a model's input, see `make_clip`.
 
     Args:
         frames: of each sample, uint8 (n, 3, h, w); on a CPU in any memory order.
         orders: of each sample, the frame at each of the clip's T positions.
         spec: the model's input.
+        buffers: where the memory of the result comes from on a CPU.
 
     Returns:
         (B, 3, T, h, w) float32, normalised.
@@ -133,7 +137,7 @@ def make_batch(frames: Sequence[Tensor], orders: Sequence[Sequence[int]], spec: 
     found, wanted = [(len(order), *f.shape[1:]) for f, order in zip(frames, orders, strict=True)], (spec.length, 3)
     if any(shape != (*wanted, *spec.size) for shape in found):
         raise ValueError(f"expected frames (T, 3, h, w) = {(*wanted, *spec.size)}, got {found}")
-    batch = torch.empty((len(frames), 3, spec.length, *spec.size))
+    batch = (buffers or Buffers()).empty((len(frames), 3, spec.length, *spec.size))
     table = _table(spec.mean, spec.std).numpy()
     for pixels, order, clip in zip(frames, orders, batch.numpy(), strict=True):
         for t, i in enumerate(order):  # one frame's channels fit the processor's cache, those of a clip do not
