@@ -36,7 +36,10 @@ NARROW = 3
 """Pixels below a value are dropped where those that remain are counted so many times as often: a copy costs that."""
 
 SPARSE = 0.2
-"""A map of which less than this share is above 0 is summed over that share alone."""
+"""A map of which less than this share is above 0 has its mean and variance summed over that share alone."""
+
+COVERED = 0.5
+"""A density of which less than this share is above 0 is compared over that share alone: gathering costs too."""
 
 
 class Maps:
@@ -109,16 +112,22 @@ class Maps:
 
     @cached_property
     def support(self) -> "Points | None":
-        """The pixels above 0 where all others are 0 and they are few, as in blurred fixations; else None.
+        """The pixels above 0 where all others are 0 and they are not many, as in blurred fixations; else None.
 
         Sums over them are those over the frame, for less. Only on a CPU: a GPU would have to wait for their number.
         """
         if self.values.device.type != "cpu" or self.ends[0] != 0 or not bool((self.low == 0).all()):
             return None
         above = self.values.numpy() > 0
-        if np.count_nonzero(above) >= SPARSE * above.size:
+        if np.count_nonzero(above) >= COVERED * above.size:
             return None
         return Points(self.shape, *_nonzero(torch.from_numpy(above)), repeats=False)
+
+    @cached_property
+    def _few(self) -> "Points | None":
+        """The `support` of a sparse map, else None."""
+        seen = self.support
+        return None if seen is None or int(seen.count.sum()) >= SPARSE * self.values.numel() else seen
 
     @cached_property
     def centred(self) -> Tensor:
@@ -128,10 +137,10 @@ class Maps:
     @cached_property
     def sum_of_squares(self) -> Tensor:
         """(B,) float64, in `unit` squared: the sum of the squares of `centred`."""
-        if self.support is None:
+        if self._few is None:
             return dot(self.centred, self.centred)
-        centred = self.support.fill(self.centred_at(self.support), 0.0)
-        return dot(centred, centred) + (self.values.shape[1] - self.support.count) * self._mean_above_low[:, 0] ** 2
+        centred = self._few.fill(self.centred_at(self._few), 0.0)
+        return dot(centred, centred) + (self.values.shape[1] - self._few.count) * self._mean_above_low[:, 0] ** 2
 
     @cached_property
     def ascending(self) -> Tensor:
@@ -213,9 +222,9 @@ class Maps:
     @cached_property
     def _mean_above_low(self) -> Tensor:
         """(B, 1) float64, in `unit`: the mean minus the smallest value."""
-        if self.support is None:
+        if self._few is None:
             return self._centred_and_mean_above_low[1]
-        return self.wide_at(self.support).sum(1, keepdim=True) / self.values.shape[1]  # the smallest value is 0
+        return self.wide_at(self._few).sum(1, keepdim=True) / self.values.shape[1]  # the smallest value is 0
 
     @cached_property
     def _centred_and_mean_above_low(self) -> tuple[Tensor, Tensor]:

@@ -101,14 +101,15 @@ def test_ranks_are_counts_of_pixels(fixations, levels):
         assert ranks.not_above[frame].tolist() == [(flat <= value).sum() for value in at]
 
 
+@pytest.mark.parametrize("share", [1.0, 2.5])  # of a share that counts as sparse
 @pytest.mark.parametrize("function", [cc, sim, partial(sim, norm="sum"), kld])
-def test_sums_over_a_sparse_density_are_those_over_the_frame(function, monkeypatch):
+def test_sums_over_a_sparse_density_are_those_over_the_frame(function, share, monkeypatch):
     rng = np.random.default_rng(3)
     pred = torch.from_numpy(rng.random((4, 30, 40), dtype=np.float32) - 0.2)
     density = torch.from_numpy(rng.random((4, 30, 40), dtype=np.float32))
-    density *= torch.from_numpy(rng.random((4, 30, 40)) < np.array([0.05, 0.1, 0.15, 0.001]).reshape(4, 1, 1))
+    density *= torch.from_numpy(rng.random((4, 30, 40)) < share * np.array([0.05, 0.1, 0.15, 0.001]).reshape(4, 1, 1))
     assert Maps(density).support is not None
     sparse = function(pred, density)
-    monkeypatch.setattr(common, "SPARSE", 0.0)
+    monkeypatch.setattr(common, "COVERED", 0.0)
     assert Maps(density).support is None
     assert torch.allclose(sparse, function(pred, density), rtol=1e-13, atol=1e-13)
