@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,10 +40,11 @@ sys.path.insert(0, str(REPO))  # the pieces shared with the other benchmarks
 import torch
 import tyro
 from torch import Tensor
+from torch.profiler import ProfilerActivity
 
 from benchmarks.data import THREE, TMFI, VINET_A, PublishedSamples, commit, lay_out
 from benchmarks.models import plain_attention
-from saliency.commands.main import exit_with
+from saliency.commands.main import exit_with, set_up_process
 from saliency.config.load import load_run
 from saliency.config.run import Run, Samples, Stage
 from saliency.data.targets import below, draws
@@ -83,6 +85,23 @@ class Way:
     checkpointing: bool = False
 
 
+PARTS = (
+    ("convolution_backward", "convolutions backward"),
+    ("conv", "convolutions forward"),
+    ("flash_attention", "attention"),
+    ("attention", "attention"),
+    ("bmm", "matrix products"),
+    ("mm", "matrix products"),
+    ("pool", "pooling"),
+    ("norm", "norms"),
+    ("softmax", "attention"),
+    ("upsample", "upsampling"),
+    ("adam", "optimizer"),
+    ("copy", "copies"),
+    ("cat", "copies"),
+)
+"""What is in the name of an operation -> the part of a step; the first that fits counts."""
+
 WAYS = {"published": Way(published=True), "ours": Way(), "ours, checkpointing": Way(checkpointing=True)}
 
 
@@ -105,6 +124,7 @@ class Options:
         channels_last: memory format of our way.
         compile: torch.compile in our way; use a warmup of some steps.
         loader_samples: samples of the measurement of the loader alone; 0 leaves it out.
+        profile: one step more of our ways, to say which operations take its time.
         output: Markdown file to write; default benchmarks/results/<date>-train.md.
         measure: for the program's own use: one measurement, as JSON.
     """
@@ -121,6 +141,7 @@ class Options:
     channels_last: bool = False
     compile: bool = False
     loader_samples: int = 20
+    profile: bool = True
     output: Path | None = None
     measure: str | None = None
 
@@ -179,6 +200,7 @@ def main() -> None:
     workers = options.workers if options.workers is not None else (4 if gpu else 0)
     options = replace(options, workers=workers, precision=options.precision or ("bf16" if gpu else "fp32"))
     rows: list[str] = []
+    shares: list[str] = []
     with tempfile.TemporaryDirectory(prefix="saliency-bench-") as name:
         root = Path(name)
         video = lay_out(root)
@@ -191,8 +213,11 @@ def main() -> None:
                 first = first or found
                 rows.append(row(case, way, found, first))
                 print(rows[-1], flush=True)
+                if "parts" in found:
+                    shares.append(f"| {case} | {way} | {', '.join(found['parts'])} |")
+                    print(shares[-1], flush=True)
     path = options.output or RESULTS / f"{datetime.date.today()}-train.md"
-    path.write_text(page(options, rows, loader), encoding="utf-8")
+    path.write_text(page(options, rows, shares, loader), encoding="utf-8")
 
 
 def row(case: str, way: str, found: dict[str, Any], first: dict[str, Any]) -> str:
@@ -247,12 +272,30 @@ def measure(options: Options, case: str, way: Way, root: Path) -> dict[str, Any]
     wall, cpu = wall + time.perf_counter(), cpu + time.process_time()
     samples = options.steps * options.batch
     losses = meter.read(world)
-    return {
+    memory = peak_memory(device)
+    found: dict[str, Any] = {}
+    if options.profile and not way.published:
+        kinds = {ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])}
+        with torch.profiler.profile(activities=list(kinds)) as profile:
+            trainer._step(stage, learners, parts, steps, options.warmup + options.steps, meter)
+            synchronise(device)
+        found["parts"] = largest_parts(profile, on_gpu=device.type == "cuda")
+    return found | {
         "wall": wall / samples,
         "cpu": cpu / samples if device.type == "cpu" else None,
-        "memory": peak_memory(device) / 2**30,
+        "memory": memory / 2**30,
         "loss": statistics.fmean(value for name, value in losses.items() if name.startswith("loss/")),
     }
+
+
+def largest_parts(profile: torch.profiler.profile, *, on_gpu: bool, count: int = 5) -> list[str]:
+    """Name the operations that take most of a step, with their shares."""
+    seconds: Counter[str] = Counter()
+    for row in profile.key_averages():
+        taken = row.self_device_time_total if on_gpu else row.self_cpu_time_total
+        seconds[next((part for words, part in PARTS if words in row.key), "other")] += taken
+    total = sum(seconds.values()) or 1
+    return [f"{part} {100 * taken / total:.0f} %" for part, taken in seconds.most_common(count)]
 
 
 def make_run(options: Options, models: tuple[str, ...], way: Way) -> Run:
@@ -310,6 +353,7 @@ def in_own_process(options: Options, case: str, way: str, root: Path) -> dict[st
     command = [sys.executable, __file__, "--measure", json.dumps([case, way, str(root)])]
     for name in ("device", "batch", "steps", "warmup", "workers", "threads", "precision"):
         command += [f"--{name}", str(getattr(options, name))]
+    command += ["--profile" if options.profile else "--no-profile"]
     command += [f"--{name.replace('_', '-')}" for name in ("channels_last", "compile") if getattr(options, name)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode == 0:
@@ -360,7 +404,7 @@ def loader_time(samples: Any, count: int) -> tuple[float, float]:
     return load, load + statistics.median(preparing)
 
 
-def page(options: Options, rows: list[str], loader: list[str]) -> str:
+def page(options: Options, rows: list[str], shares: list[str], loader: list[str]) -> str:
     """Return the results as Markdown."""
     found = environment()
     device = pick_device(options.device)
@@ -391,6 +435,15 @@ def page(options: Options, rows: list[str], loader: list[str]) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
         *rows,
     ]
+    if shares:
+        lines += [
+            "",
+            "What a step's time goes into, the largest parts as PyTorch's profiler counts them.",
+            "",
+            "| case | way | parts |",
+            "|---|---|---|",
+            *shares,
+        ]
     if loader:
         lines += [
             "",
@@ -405,4 +458,5 @@ def page(options: Options, rows: list[str], loader: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    set_up_process()  # as every command does
     exit_with(main)
