@@ -2,6 +2,7 @@
 
     python benchmarks/infer.py --maps 2                  # every model, on one thread
     python benchmarks/infer.py --models real_gaze --maps 60 --threads 2
+    python benchmarks/infer.py --models ViNet-S --maps 16     # whose PyTorch way shares work between maps
 
 Ways, each from the file to 8-bit PNG maps of the video's size:
 
@@ -48,6 +49,8 @@ from saliency.runtime.environment import environment
 from saliency.types import InputSpec
 
 RESULTS = Path(__file__).parent / "results"
+BATCH = 4
+"""Clips of our ways at once, the default of the commands."""
 FULL_SIZE = {"ViNet-S": ViNetSConfig, "ViNet-A": ViNetAConfig, "TMFI-Net": TMFINetConfig}
 
 
@@ -58,13 +61,15 @@ class AsTrained:
         self.model, self.spec = model.eval(), spec
 
     compute = TORCH
+    together = False
 
     def expect(self, size: tuple[int, int], maps: int | None) -> None:
         """Nothing is to be chosen."""
 
     def network(self, size: tuple[int, int], batch_size: int = 1) -> Network:
         """The same for every video of this benchmark."""
-        return TorchNetwork(self.model, replace(self.spec, size=size, keep_shape=False), CPU)
+        plain = torch.nn.Sequential(self.model)  # one clip at a time
+        return TorchNetwork(plain, replace(self.spec, size=size, keep_shape=False), CPU)
 
 
 def save(small: torch.Tensor, size: tuple[int, int], path: Path) -> None:
@@ -196,8 +201,8 @@ def of_model(name: str, clip: Path, folder: Path, maps: int, repeats: int) -> di
         "reference": lambda: by_window(model, fixed, folder / "png", maps, out),
     }
     for compute in ways("cpu"):
-        predictor = Predictor(Engine(model, spec, compute, sha256), 4)
-        predictor.engine.network(spec.fitted(size).size, 4)  # graphs are made before
+        predictor = Predictor(Engine(model, spec, compute, sha256), BATCH)
+        predictor.engine.network(spec.fitted(size).size, BATCH)  # graphs are made before
         works[f"{compute.backend} {compute.precision}"] = lambda p=predictor: in_one_pass(p, clip, maps, out)
     works["limit"] = lambda: limit(clip, maps, out)
     return measured(works, maps, repeats)

@@ -85,6 +85,17 @@ class Engine:
                 self._networks[key] = self._make(backend, spec, streams)
             return self._networks[key]
 
+    @property
+    def together(self) -> bool:
+        """Whether neighbouring clips are computed together: by PyTorch on a CPU, where the model can.
+
+        `auto` then is PyTorch, but in half precision, where no graph was found slower.
+        """
+        here = self.compute
+        chosen = here.backend == "torch" or (here.backend == "auto" and here.precision == "fp32")
+        able = chosen and here.device.type == "cpu" and self.spec.stride == 1
+        return able and windowed(self._model, self.spec.length, 1) is not None
+
     def forget(self) -> None:
         """Free what was made; it is made again when needed."""
         with self._lock:
@@ -94,10 +105,7 @@ class Engine:
     def _settled(self, spec: InputSpec, maps: int | None) -> Compute:
         """What ``auto`` means: PyTorch where it computes overlapping clips together, which no graph does."""
         here = self.compute
-        exact = here.backend == "auto" and here.precision == "fp32" and spec.stride == 1
-        if exact and windowed(self._model, spec.length, 1) is not None:
-            return replace(here, backend="torch")
-        return here.settled(spec, maps)
+        return replace(here, backend="torch") if self.together else here.settled(spec, maps)
 
     def _make(self, backend: BackendWish, spec: InputSpec, batch_size: int) -> Network:
         if backend == "openvino":

@@ -60,11 +60,12 @@ class Predictor:
 
         Args:
             engine: the model and how it computes.
-            batch_size: clips computed together, at least 1.
+            batch_size: clips computed at once, at least 1. Twice as many where neighbouring clips are computed
+                together, which takes no more memory.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.engine, self.batch_size = engine, batch_size
+        self.engine, self.batch_size = engine, batch_size * (2 if engine.together else 1)
         self.spec, self.device = engine.spec, engine.compute.device
 
     def maps(
