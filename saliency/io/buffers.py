@@ -15,8 +15,13 @@ from torch import Tensor
 KEPT = 3
 """Buffers of one size: a batch in use, one that waits, one that is filled."""
 
-_FREE = 3
-"""Python's references to a buffer that no tensor uses: the list's, the loop's and that of the call that counts."""
+
+def _holders(arrays: list[np.ndarray], i: int) -> int:
+    return sys.getrefcount(arrays[i])
+
+
+_FREE = _holders([np.empty(0)], 0)
+"""References to an array that only its list holds; how many a call adds differs between versions of Python."""
 
 
 class Buffers:
@@ -34,9 +39,9 @@ class Buffers:
         length = math.prod(shape)
         with self._lock:
             kept = self._kept.setdefault(length, [])
-            for buffer in kept:
-                if sys.getrefcount(buffer) == _FREE:  # a tensor's storage holds a reference to its array
-                    return torch.from_numpy(buffer).view(shape)
+            for i in range(len(kept)):
+                if _holders(kept, i) == _FREE:  # a tensor's storage holds a reference to its array
+                    return torch.from_numpy(kept[i]).view(shape)
             made = np.empty(length, np.float32)
             if len(kept) < KEPT:
                 kept.append(made)
