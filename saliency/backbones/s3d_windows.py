@@ -16,7 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saliency.backbones.s3d import Conv3dNormActivation, S3DFeatures, SepInceptionBlock3D, TemporalSeparableConv
+from saliency.backbones.layers import pad_clip
+from saliency.backbones.s3d import (
+    MIN_SIZE,
+    Conv3dNormActivation,
+    S3DFeatures,
+    SepInceptionBlock3D,
+    TemporalSeparableConv,
+)
 
 SHORTEST = 24
 """Fewest frames of a clip with steps in common at every layer treated here."""
@@ -154,6 +161,7 @@ class WindowedS3D(nn.Module):
         Args:
             frames: (1, 3, N, H, W), normalised; N - `length` is a multiple of `shift`.
         """
+        frames = pad_clip(frames, min_size=MIN_SIZE)
         grid = Grid((frames.shape[2] - self.length) // self.shift + 1, self.shift, self.length // 2)
         x = self._stem(self.stem_space(frames), grid)
         quarter = self.second(x.each(self.pool1).each(self.point2))

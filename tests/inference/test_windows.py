@@ -51,6 +51,12 @@ def test_windows_any_number_of_frames_apart(length, prepared):
         assert wanted.std() > 0.01
 
 
+@torch.no_grad()
+def test_windows_too_small_for_the_network_are_padded_as_clips_are():
+    network, run = model(24), torch.randn(1, 3, 26, 9, 40)
+    torch.testing.assert_close(network.windowed(24, 1)(run), one_by_one(network, run, 24, 1), atol=1e-6, rtol=0)
+
+
 def test_clips_with_too_little_in_common_are_not_taken_together():
     network = model()
     assert network.windowed(32, 8) is not None
