@@ -10,8 +10,9 @@ from av.video.reformatter import VideoReformatter
 from saliency.io.maps import to_grey
 from saliency.io.pictures import Matrix, Planes, pixels, planes_of
 
-_COARSE = 5
-"""Maps are coloured at their own size, but at least at a fifth of the picture's: beyond, that could be seen."""
+_COARSE = 2
+"""Maps are coloured at their own size, but at least at half the picture's: colours between two of a palette that turns
+sharply, such as jet, are others than those of the levels between."""
 
 
 class PlaneOverlay:
