@@ -88,9 +88,7 @@ class Way:
 PARTS = (
     ("convolution_backward", "convolutions backward"),
     ("conv", "convolutions forward"),
-    ("flash_attention", "attention"),
     ("attention", "attention"),
-    ("bmm", "matrix products"),
     ("mm", "matrix products"),
     ("pool", "pooling"),
     ("norm", "norms"),

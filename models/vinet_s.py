@@ -108,9 +108,7 @@ class ViNetS(nn.Module):
         Returns:
             the network, which shares this one's weights; None where clips have too little in common.
         """
-        if length % 2 or length < s3d_windows.SHORTEST or not 1 <= shift <= length // 4:
-            return None
-        return ViNetSWindows(self, length, shift)
+        return ViNetSWindows(self, length, shift) if s3d_windows.have_much_in_common(length, shift) else None
 
     @staticmethod
     def from_official(key: str) -> str:

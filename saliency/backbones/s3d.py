@@ -36,7 +36,7 @@ _MIXED = {
 # First torchvision layer of each group of the ViNet repositories' backbone.
 _GROUPS = {"1": 0, "2": 5, "3": 8, "4": 14}
 # Layers whose output goes to the decoder: H/4, H/8, H/16, H/32.
-_TAPS = (3, 6, 12, 15)
+TAPS = (3, 6, 12, 15)
 
 
 def from_official(key: str) -> str:
@@ -130,7 +130,7 @@ class S3DFeatures(nn.Module):
             layers[index] = SepInceptionBlock3D(channels, scaled, norm)
             b0, _, b1, _, b2, b3 = scaled
             channels = b0 + b1 + b2 + b3
-            if index in _TAPS:
+            if index in TAPS:
                 self.channels.append(channels)
         self.features = nn.Sequential(*(layers[index] for index in range(16)))
 
@@ -144,7 +144,7 @@ class S3DFeatures(nn.Module):
         taps = []
         for index, layer in enumerate(self.features):
             x = recomputed(layer, x) if self.checkpoint_activations else layer(x)
-            if index in _TAPS:
+            if index in TAPS:
                 taps.append(x)
         return taps
 

@@ -19,16 +19,24 @@ from torch import Tensor, nn
 from saliency.backbones.layers import pad_clip
 from saliency.backbones.s3d import (
     MIN_SIZE,
+    TAPS,
     Conv3dNormActivation,
     S3DFeatures,
     SepInceptionBlock3D,
     TemporalSeparableConv,
 )
 
-SHORTEST = 24
+_SHORTEST = 24
 """Fewest frames of a clip with steps in common at every layer treated here."""
+_TREATED = 7
+"""Layers of `S3DFeatures` from the first on; the rest sees windows one by one."""
 
 Module = Callable[[Tensor], Tensor]
+
+
+def have_much_in_common(length: int, shift: int) -> bool:
+    """Whether clips of so many frames, so many frames apart, are worth computing together here."""
+    return length % 2 == 0 and length >= _SHORTEST and 1 <= shift <= length // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +142,11 @@ class WindowedS3D(nn.Module):
         Args:
             features: the network, whose convolutions and poolings may have been replaced by faster ones with the
                 attributes of PyTorch's.
-            length: frames of a window, even, at least `SHORTEST`.
-            shift: frames between the beginnings of neighbouring windows, at least 1.
-
-        Raises:
-            ValueError: `length` or `shift` is not allowed.
+            length: frames of a window; see `have_much_in_common`.
+            shift: frames between the beginnings of neighbouring windows.
         """
         super().__init__()
-        if length % 2 or length < SHORTEST or shift < 1:
-            raise ValueError(f"windows of {length} frames, {shift} apart, have no common steps")
+        assert have_much_in_common(length, shift)
         self.length, self.shift = length, shift
         layers = list(features.features)
         stem, self.pool1, self.point2, second, self.pool4 = layers[:5]
@@ -151,9 +155,8 @@ class WindowedS3D(nn.Module):
         self.stem_space, self.stem_near = stem[0], unpadded(stem[1])
         self.stem_common = unpadded(stem[1], stride=2 // spacing)
         self.second = OverTime(second, spacing)
-        self.block5, self.block6 = (Inception(block, spacing) for block in layers[5:7])
-        self.rest = nn.ModuleList(layers[7:])
-        self.taps = (12 - 7, 15 - 7)
+        self.block5, self.block6 = (Inception(block, spacing) for block in layers[5:_TREATED])
+        self.rest = nn.ModuleList(layers[_TREATED:])
 
     def forward(self, frames: Tensor) -> tuple[Steps, Steps]:
         """Return the features at H/4 and H/8, see `S3DFeatures.forward`.
@@ -170,9 +173,9 @@ class WindowedS3D(nn.Module):
     def coarse(self, eighth: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features at H/16 and H/32 of windows, from (B, C, T, h, w) at H/8."""
         taps, x = [], eighth
-        for index, layer in enumerate(self.rest):
+        for index, layer in enumerate(self.rest, _TREATED):
             x = layer(x)
-            if index in self.taps:
+            if index in TAPS:
                 taps.append(x)
         return taps[0], taps[1]
 

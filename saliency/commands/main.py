@@ -3,7 +3,6 @@
 Nothing heavy is imported before a command is known, so that `saliency --help` answers at once.
 """
 
-import contextlib
 import importlib
 import os
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from saliency import __version__
 from saliency.commands.explain import explain
 from saliency.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, InputError, nearest
+from saliency.runtime.freed_memory import keep_all
 from saliency.runtime.interrupt import stop_on_sigterm
 
 COMMANDS = {
@@ -47,10 +47,6 @@ examples:
 """
 
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Numbers of options, see mallopt(3)."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 when done, 2 after bad input, 130 after Ctrl-C, 143 after SIGTERM.
 
@@ -81,30 +77,12 @@ def set_up_process() -> None:
     it spins on a processor that somebody else wants, those it waits for cannot run. With one of two processors busy
     the default model made 4 maps a second, and makes 42 so; on an idle machine nothing changes.
 
-    Memory that was freed is kept for what comes next, see `keep_freed_memory`.
+    Memory that was freed is kept for what comes next, see `saliency.runtime.freed_memory`.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    keep_freed_memory()
+    keep_all()
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse large blocks instead of giving each back to the system and asking for a new one.
-
-    The system clears every page that it hands out, which was a third of the CPU time of a map of ViNet-S. What is
-    held is at most what was once needed at the same time, but for gaps: 7 % more with the default model, 30 % with
-    ViNet-S. Whoever sets one of glibc's ``MALLOC_`` variables or ``GLIBC_TUNABLES`` decides alone.
-    """
-    decided = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
-    if sys.platform != "linux" or decided:
-        return
-    import ctypes
-
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        set_option = ctypes.CDLL(None).mallopt
-        set_option(_M_MMAP_MAX, 0)  # no block apart from the heap
-        set_option(_M_TRIM_THRESHOLD, -1)  # which never shrinks
 
 
 def run(words: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -85,11 +86,11 @@ class Engine:
                 self._networks[key] = self._make(backend, spec, streams)
             return self._networks[key]
 
-    @property
+    @cached_property
     def together(self) -> bool:
         """Whether neighbouring clips are computed together: by PyTorch on a CPU, where the model can.
 
-        `auto` then is PyTorch, but in half precision, where no graph was found slower.
+        `auto` then is PyTorch, but for half precisions.
         """
         here = self.compute
         chosen = here.backend == "torch" or (here.backend == "auto" and here.precision == "fp32")

@@ -118,10 +118,10 @@ class _Waiting:
         """Yield the maps of what waits."""
         numbers, parts = self._numbers, self._parts
         self._numbers, self._parts = [], []
-        if len(parts) == 1:
-            maps = iter(predictor.compute(parts[0], predictor.shift([n for n in numbers if n is not None])))
-        else:
-            maps = iter(predictor.compute(torch.cat(parts)) if parts else ())
+        of_one = len(parts) == 1  # else the clips of several batches, which share no frames that are known
+        clips = parts[0] if of_one else torch.cat(parts) if parts else None
+        shift = predictor.shift([number for number in numbers if number is not None]) if of_one else 0
+        maps = iter(() if clips is None else predictor.compute(clips, shift))
         for number in numbers:
             yield None if number is None else (number, next(maps))
 

@@ -56,7 +56,7 @@ def test_memory_and_waiting_are_set_up_unless_the_user_says_otherwise(monkeypatc
 @pytest.mark.parametrize(("variables", "kept"), [({}, True), ({"MALLOC_ARENA_MAX": "1"}, False)])
 def test_freed_memory_is_kept_unless_the_user_decides(variables, kept):
     code = (
-        "import resource\nfrom saliency.commands.main import keep_freed_memory\nkeep_freed_memory()\n"
+        "import resource\nfrom saliency.runtime.freed_memory import keep_all\nkeep_all()\n"
         "def faults():\n"
         "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "    bytearray(b'x') * (1 << 26)\n"
